@@ -1,0 +1,1 @@
+"""One module per kind of validator. Each gives a probability to every option of a request."""
