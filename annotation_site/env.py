@@ -1,0 +1,119 @@
+"""Settings from the environment, with types and bounds.
+
+A reader never raises: it notes one sentence per wrong value and returns the default, so that
+`refuse_if_wrong` can name everything that is wrong in one go.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+YES = frozenset({"1", "true", "yes", "on"})
+NO = frozenset({"0", "false", "no", "off"})
+
+
+class Env:
+    """Typed readers over one mapping of environment variables. An empty value counts as unset."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: list[str] = []
+
+    def _raw(self, name: str) -> str:
+        return self._variables.get(name, "").strip()
+
+    def problem(self, sentence: str) -> None:
+        self.problems.append(sentence)
+
+    def refuse_if_wrong(self) -> None:
+        """Raise `ImproperlyConfigured` with one sentence per line when any value was wrong."""
+        if self.problems:
+            raise ImproperlyConfigured("\n".join(self.problems))
+
+    def env_str(self, name: str, default: str = "") -> str:
+        return self._raw(name) or default
+
+    def env_bool(self, name: str, default: bool) -> bool:
+        raw = self._raw(name)
+        if not raw:
+            return default
+        if raw.lower() not in YES | NO:
+            self.problem(f"{name} is {raw!r}; it must be one of 1, true, yes, on, 0, false, no, off.")
+            return default
+        return raw.lower() in YES
+
+    def env_int(self, name: str, default: int, *, at_least: int, at_most: int) -> int:
+        raw = self._raw(name)
+        if not raw:
+            return default
+        try:
+            value = int(raw)
+        except ValueError:
+            self.problem(f"{name} is {raw!r}; it must be a whole number.")
+            return default
+        if not at_least <= value <= at_most:
+            self.problem(f"{name} is {value}; it must lie between {at_least} and {at_most}.")
+            return default
+        return value
+
+    def env_float(self, name: str, default: float, *, at_least: float, at_most: float) -> float:
+        raw = self._raw(name)
+        if not raw:
+            return default
+        try:
+            value = float(raw)
+        except ValueError:
+            self.problem(f"{name} is {raw!r}; it must be a number.")
+            return default
+        if not math.isfinite(value) or not at_least <= value <= at_most:
+            self.problem(f"{name} is {raw}; it must lie between {at_least} and {at_most}.")
+            return default
+        return value
+
+    def env_choice(self, name: str, default: str, *, choices: Collection[str]) -> str:
+        raw = self._raw(name)
+        if not raw:
+            return default
+        if raw not in choices:
+            self.problem(f"{name} is {raw!r}; it must be one of {', '.join(choices)}.")
+            return default
+        return raw
+
+    def env_url(self, name: str, default: str = "", *, schemes: Collection[str]) -> str:
+        """A URL with one of `schemes`. The value is never quoted back: it may hold a password."""
+        raw = self._raw(name)
+        if not raw:
+            return default
+        try:
+            parts = urlsplit(raw)
+            parts.port  # noqa: B018  (raises ValueError for a port that is not a number)
+        except ValueError as error:
+            self.problem(f"{name} is not a URL: {error}.")
+            return default
+        if parts.scheme not in schemes:
+            self.problem(f"{name} must start with {' or '.join(f'{s}://' for s in schemes)}.")
+            return default
+        return raw
+
+    def env_list(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        """Words separated by commas; empty ones are dropped."""
+        raw = self._raw(name)
+        if not raw:
+            return list(default)
+        return [word.strip() for word in raw.split(",") if word.strip()]
+
+    def env_path(self, name: str, default: Path, *, is_folder: bool = True) -> Path:
+        """An absolute path; `~` is expanded. What stands there already must be of the right kind."""
+        raw = self._raw(name)
+        if not raw:
+            return default
+        path = Path(raw).expanduser().resolve()
+        if path.exists() and path.is_dir() is not is_folder:
+            self.problem(f"{name} is {raw!r}; it must be a {'folder' if is_folder else 'file'}.")
+            return default
+        return path
