@@ -31,7 +31,7 @@ def install_secret(folder: Path) -> str:
     return path.read_text().strip()
 
 
-def file_broker(folder: Path) -> dict[str, str | bool]:
+def file_broker(folder: Path) -> dict[str, str | float | bool]:
     """Transport options for kombu's `filesystem://` broker, whose folders must exist."""
     messages, control, processed = (folder / name for name in ("messages", "control", "processed"))
     for path in (messages, control, processed):
@@ -42,4 +42,5 @@ def file_broker(folder: Path) -> dict[str, str | bool]:
         "control_folder": str(control),
         "processed_folder": str(processed),
         "store_processed": False,
+        "polling_interval": 0.2,  # seconds a worker sleeps after finding nothing
     }

@@ -43,7 +43,9 @@ class Env:
         if not raw:
             return default
         if raw.lower() not in YES | NO:
-            self.problem(f"{name} is {raw!r}; it must be one of 1, true, yes, on, 0, false, no, off.")
+            self.problem(
+                f"{name} is {raw!r}; it must be one of 1, true, yes, on, 0, false, no, off."
+            )
             return default
         return raw.lower() in YES
 
@@ -108,7 +110,7 @@ class Env:
         return [word.strip() for word in raw.split(",") if word.strip()]
 
     def env_path(self, name: str, default: Path, *, is_folder: bool = True) -> Path:
-        """An absolute path; `~` is expanded. What stands there already must be of the right kind."""
+        """An absolute path; `~` is expanded. What stands there must be of the right kind."""
         raw = self._raw(name)
         if not raw:
             return default

@@ -35,7 +35,9 @@ if not SECRET_KEY and IS_PRODUCTION:
 elif not SECRET_KEY:
     SECRET_KEY = install_secret(VAR_DIR)
 
-ALLOWED_HOSTS = env.env_list("ALLOWED_HOSTS", [] if IS_PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])
+ALLOWED_HOSTS = env.env_list(
+    "ALLOWED_HOSTS", [] if IS_PRODUCTION else ["127.0.0.1", "localhost", "[::1]"]
+)
 if not ALLOWED_HOSTS:
     env.problem("ALLOWED_HOSTS is not set; production needs the host names it answers to.")
 CSRF_TRUSTED_ORIGINS = env.env_list("CSRF_TRUSTED_ORIGINS")
@@ -156,7 +158,9 @@ else:
     # Replies to remote control would pile up as files for workers that are gone.
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 
-CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in ("default", "rerank", "llm")}
+CELERY_TASK_QUEUES = {
+    name: {"exchange": name, "routing_key": name} for name in ("default", "rerank", "llm")
+}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ACKS_LATE = True
@@ -224,7 +228,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Countersign",
-    "DESCRIPTION": "Predictions in, labeled data out; who decided each label, and how sure that is.",
+    "DESCRIPTION": "Predictions in, labeled data out; each label says who decided it, and how.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
