@@ -1,0 +1,102 @@
+"""Fixtures of the whole suite, and the rule that a skip is named or, in CI, a failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+from django.conf import settings
+
+from tests import services
+from tests.support import DATA_VARIABLE, data_path, require
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+SKIPS: list[str] = []
+
+
+def pytest_report_header() -> str:
+    return f"countersign: {services.in_words()}"
+
+
+def pytest_configure() -> None:
+    if services.MISSING and services.requires_all():
+        raise pytest.UsageError(f"REQUIRE_ALL=1, but not reached: {', '.join(services.MISSING)}")
+
+
+def refused_skip(report: pytest.TestReport | pytest.CollectReport) -> str | None:
+    """Why this report breaks a run that requires everything: a skip for anything but real data."""
+    if not report.skipped or hasattr(report, "wasxfail"):
+        return None
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return None if DATA_VARIABLE in reason else f"{report.nodeid}: {reason}"
+
+
+def note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    refused = refused_skip(report)
+    if refused is not None:
+        SKIPS.append(refused)
+
+
+pytest_runtest_logreport = note_skip
+pytest_collectreport = note_skip
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if SKIPS and services.requires_all():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if SKIPS and services.requires_all():
+        terminalreporter.section("REQUIRE_ALL=1: these skips are failures", red=True)
+        for skip in SKIPS:
+            terminalreporter.write_line(skip)
+    if services.MISSING:
+        terminalreporter.write_line(f"countersign: {services.in_words()}")
+
+
+def pytest_unconfigure() -> None:
+    """Take this run's messages and cache entries out of a Redis that others may use."""
+    if os.environ.get("REDIS_URL") and settings.configured:
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            for key in client.scan_iter(match=f"*{settings.REDIS_PREFIX}:*", count=1000):
+                client.delete(key)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data sets: COUNTERSIGN_DATA, or the one beside the repository."""
+    return data_path()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; Playwright's own download is not needed."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if name and (found := shutil.which(name))), None)
+    require(path, "no Chromium was found (install chromium, or set CHROMIUM to its path)")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A headless Chromium for one module.
+
+    Playwright keeps an event loop running in this thread while it lives, so the ORM must be told
+    that it is not inside a coroutine.
+    """
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
