@@ -1,0 +1,337 @@
+"""Decisions: the policy turns verdicts into accepted labels, rejections, or work for people."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.utils import timezone
+
+from labeling import rules
+from labeling.actions.events import event_fields
+from labeling.models import (
+    AuditDraw,
+    Decision,
+    DeferReason,
+    Event,
+    Outcome,
+    PlanRow,
+    Policy,
+    Question,
+    Ranking,
+    Rejection,
+    Resolution,
+    Run,
+    Source,
+    Task,
+    TaskStatus,
+    Verdict,
+)
+from labeling.statistics.pooling import best_option, mean_pool
+
+UNK = "unk"
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What the verdicts of one task come to under a policy's rule."""
+
+    outcome: str
+    label_id: int | None
+    confidence: float | None
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass
+class Evidence:
+    """What a run knows of one task."""
+
+    ranking: Ranking | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+def gather(run: Run, task_ids: Sequence[int]) -> dict[int, Evidence]:
+    """Rankings and verdicts of the tasks, read from the source run where `run` decides again."""
+    source = run.source_run or run
+    evidence: dict[int, Evidence] = defaultdict(Evidence)
+    for ranking in Ranking.objects.filter(run=source, task_id__in=task_ids):
+        evidence[ranking.task_id].ranking = ranking
+    verdicts = Verdict.objects.filter(run=source, task_id__in=task_ids)
+    for verdict in verdicts.select_related("validator").order_by("validator_id"):
+        evidence[verdict.task_id].verdicts.append(verdict)
+    return evidence
+
+
+def opinion(policy: Policy, evidence: Evidence, *, question: str) -> Opinion:
+    """Apply the policy's rule to the verdicts of one task. Writes nothing."""
+    wanted = set(policy.rule["validators"])
+    relevant = [verdict for verdict in evidence.verdicts if verdict.validator_id in wanted]
+    failed = [verdict for verdict in relevant if verdict.failure]
+    if failed:
+        return Opinion(
+            Outcome.DEFER, None, None, DeferReason.VALIDATOR_FAILED, failed[0].failure[:300]
+        )
+    if len(relevant) < len(wanted) or not relevant:
+        return Opinion(Outcome.DEFER, None, None, DeferReason.NO_VERDICT)
+    if evidence.ranking is not None and evidence.ranking.flagged_script:
+        return Opinion(Outcome.DEFER, None, None, DeferReason.SCRIPT)
+    pooled = mean_pool([verdict.probabilities for verdict in relevant])
+    if question == Question.BINARY:
+        return _binary_opinion(policy, pooled, relevant[0].asked_label_id)
+    return _multiclass_opinion(policy, pooled)
+
+
+def _multiclass_opinion(policy: Policy, pooled: dict[str, float]) -> Opinion:
+    option, confidence = best_option(pooled)
+    if option == UNK:
+        return Opinion(Outcome.DEFER, None, confidence, DeferReason.UNK)
+    threshold = policy.rule["threshold"].get("multiclass")
+    if threshold is None or confidence < threshold:
+        return Opinion(Outcome.DEFER, int(option), confidence, DeferReason.LOW_CONFIDENCE)
+    return Opinion(Outcome.ACCEPT, int(option), confidence)
+
+
+def _binary_opinion(policy: Policy, pooled: dict[str, float], asked: int | None) -> Opinion:
+    yes, no = pooled.get("yes", 0.0), pooled.get("no", 0.0)
+    accept_at, reject_at = (policy.rule["threshold"].get(side) for side in ("yes", "no"))
+    if accept_at is not None and yes >= accept_at:
+        return Opinion(Outcome.ACCEPT, asked, yes)
+    if reject_at is not None and no >= reject_at:
+        return Opinion(Outcome.REJECT, asked, no)
+    return Opinion(Outcome.DEFER, asked, max(yes, no), DeferReason.LOW_CONFIDENCE)
+
+
+def decide(rows: Sequence[PlanRow]) -> dict[int, bool]:
+    """Decide the tasks of these plan rows (of one run); returns task id -> left to people?
+
+    One transaction: the policy's live status is read in it, tasks are locked in id order, and
+    deciding the same rows again changes nothing (a live decision exists once per run and task).
+    """
+    run = rows[0].run
+    with transaction.atomic():
+        policy = Policy.objects.filter(project=run.project, status=Policy.Status.ACTIVE).first()
+        tasks = _undecided(run, rows)
+        evidence = gather(run, [task.pk for task in tasks])
+        batch = _Batch(run, policy)
+        for task in tasks:
+            batch.add(task, evidence[task.pk])
+        batch.save()
+    left = Decision.objects.filter(
+        run=run, task__in=[row.task_id for row in rows], mode=Decision.Mode.LIVE
+    ).exclude(outcome=Outcome.ACCEPT)
+    deferred = set(left.values_list("task_id", flat=True))
+    return {row.task_id: row.task_id in deferred for row in rows}
+
+
+def _undecided(run: Run, rows: Sequence[PlanRow]) -> list[Task]:
+    """The rows' tasks that this run has not decided and whose text is still the planned one."""
+    revisions = {row.task_id: row.revision for row in rows}
+    done = set(
+        Decision.objects.filter(
+            run=run, task__in=list(revisions), mode=Decision.Mode.LIVE
+        ).values_list("task_id", flat=True)
+    )
+    tasks = (
+        Task.objects.select_for_update(of=("self",))
+        .filter(pk__in=set(revisions) - done)
+        .select_related("benchmark_item")
+        .order_by("pk")
+    )
+    return [task for task in tasks if task.revision == revisions[task.pk]]
+
+
+class _Batch:
+    """The rows that deciding a batch of tasks writes, saved together."""
+
+    def __init__(self, run: Run, policy: Policy | None) -> None:
+        self.run = run
+        self.policy = policy
+        self.question = str(run.configuration.content["question"])
+        self.fits = policy is not None and policy.configuration_id == run.configuration_id
+        self.decisions: list[Decision] = []
+        self.tasks: dict[int, Task] = {}
+
+    def add(self, task: Task, evidence: Evidence) -> None:
+        """Form the live decision of `task`, and a shadow one where the live one may not accept."""
+        self.tasks[task.pk] = task
+        found = opinion(self.policy, evidence, question=self.question) if self.policy else None
+        obstacle = self._obstacle(task)
+        if found is None or obstacle:
+            reason = obstacle or DeferReason.NO_POLICY
+            label = found.label_id if found else _first_candidate(evidence)
+            confidence = found.confidence if found else None
+            self._form(task, Opinion(Outcome.DEFER, label, confidence, reason))
+            if found is not None:
+                self._form(task, found, shadow=True)
+        else:
+            self._form(task, found)
+        task.priority = 1.0 - (found.confidence or 0.0) if found else 1.0
+
+    def _obstacle(self, task: Task) -> str:
+        """Why no machine may settle this task, however sure it is; empty if one may."""
+        if hasattr(task, "benchmark_item"):
+            return DeferReason.BENCHMARK
+        if self.policy is None:
+            return DeferReason.NO_POLICY
+        if not self.fits:
+            return DeferReason.CONFIGURATION_DIFFERS
+        return ""
+
+    def _form(self, task: Task, found: Opinion, *, shadow: bool = False) -> None:
+        self.decisions.append(
+            Decision(
+                run=self.run,
+                task=task,
+                revision=task.revision,
+                policy=self.policy,
+                question=self.question,
+                outcome=found.outcome,
+                label_id=found.label_id,
+                confidence=found.confidence,
+                reason=found.reason,
+                detail=found.detail,
+                mode=Decision.Mode.SHADOW if shadow else Decision.Mode.LIVE,
+            )
+        )
+
+    def save(self) -> None:
+        self._yield_to_people()
+        Decision.objects.bulk_create(self.decisions)
+        live = [d for d in self.decisions if d.mode == Decision.Mode.LIVE]
+        self._accept([d for d in live if d.outcome == Outcome.ACCEPT])
+        self._reject([d for d in live if d.outcome == Outcome.REJECT])
+        self._defer([d for d in live if d.outcome != Outcome.ACCEPT])
+
+    def _yield_to_people(self) -> None:
+        """A machine never replaces a person's resolution: such tasks keep what stands."""
+        standing = dict(
+            Resolution.objects.filter(task__in=list(self.tasks), current=True).values_list(
+                "task_id", "source"
+            )
+        )
+        self.resolved = set(standing)
+        for decision in self.decisions:
+            source = standing.get(decision.task_id)
+            if (
+                decision.mode == Decision.Mode.LIVE
+                and decision.outcome != Outcome.DEFER
+                and not rules.may_replace(Source.AUTO, source)
+            ):
+                decision.outcome, decision.reason = Outcome.DEFER, DeferReason.ALREADY_DECIDED
+
+    def _accept(self, accepted: list[Decision]) -> None:
+        now = timezone.now()
+        Resolution.objects.filter(task__in=[d.task_id for d in accepted], current=True).update(
+            current=False, withdrawn_at=now, withdrawn_reason="replaced by auto"
+        )
+        Resolution.objects.bulk_create(
+            Resolution(
+                task_id=d.task_id,
+                revision=d.revision,
+                label_id=d.label_id,
+                source=Source.AUTO,
+                decision=d,
+            )
+            for d in accepted
+        )
+        Task.objects.filter(pk__in=[d.task_id for d in accepted]).update(status=TaskStatus.RESOLVED)
+        Event.objects.bulk_create(
+            Event(
+                **event_fields(
+                    self.run.project,
+                    str(self.policy),
+                    "task_resolved",
+                    self.tasks[d.task_id],
+                    new={"source": "auto", "label": d.label_id, "decision": d.pk},
+                )
+            )
+            for d in accepted
+        )
+        self._draw_audit(accepted)
+
+    def _draw_audit(self, accepted: list[Decision]) -> None:
+        share = self.run.project.audit_share
+        draws = []
+        for decision in accepted:
+            seed = secrets.token_hex(16)
+            if share and _draw(seed) < share:
+                draws.append(
+                    AuditDraw(
+                        decision=decision,
+                        task_id=decision.task_id,
+                        revision=decision.revision,
+                        label_id=_settled(decision),
+                        policy=decision.policy,
+                        probability=share,
+                        seed=seed,
+                    )
+                )
+        AuditDraw.objects.bulk_create(draws)
+
+    def _reject(self, rejected: list[Decision]) -> None:
+        """A confident no: stored, and the task goes on as multiclass with the label marked."""
+        Rejection.objects.bulk_create(
+            (
+                Rejection(task_id=d.task_id, revision=d.revision, label_id=_settled(d), decision=d)
+                for d in rejected
+            ),
+            ignore_conflicts=True,
+        )
+
+    def _defer(self, deferred: list[Decision]) -> None:
+        waiting = []
+        for decision in deferred:
+            task = self.tasks[decision.task_id]
+            if task.pk in self.resolved or hasattr(task, "benchmark_item"):
+                continue
+            asks = self.question == Question.BINARY and decision.outcome == Outcome.DEFER
+            binary = asks and decision.label_id is not None
+            task.question = Question.BINARY if binary else Question.MULTICLASS
+            task.asked_label_id = decision.label_id if binary else None
+            if task.status == TaskStatus.PROCESSING:
+                task.status = TaskStatus.DEFERRED
+            waiting.append(task)
+        Task.objects.bulk_update(
+            waiting, ["status", "priority", "question", "asked_label"], batch_size=500
+        )
+
+
+def _settled(decision: Decision) -> int:
+    """The label of a decision that accepts or rejects one (a database constraint says it has)."""
+    assert decision.label_id is not None
+    return decision.label_id
+
+
+def _draw(seed: str) -> float:
+    """A number in [0, 1) that the stored seed reproduces."""
+    return int(seed, 16) / float(16 ** len(seed))
+
+
+def _first_candidate(evidence: Evidence) -> int | None:
+    ranking = evidence.ranking
+    return int(ranking.candidates[0][0]) if ranking and ranking.candidates else None
+
+
+def defer_as_failed(rows: Sequence[PlanRow], sentence: str) -> None:
+    """Hand tasks on which a machine failed again and again to people, with that reason."""
+    with transaction.atomic():
+        for row in rows:
+            Decision.objects.get_or_create(
+                run=row.run,
+                task=row.task,
+                mode=Decision.Mode.LIVE,
+                revision=row.revision,
+                defaults={
+                    "question": row.run.configuration.content["question"],
+                    "outcome": Outcome.DEFER,
+                    "reason": DeferReason.MACHINE_FAILED,
+                    "detail": sentence[:1000],
+                },
+            )
+            Task.objects.filter(pk=row.task_id, status=TaskStatus.PROCESSING).update(
+                status=TaskStatus.DEFERRED, priority=1.0
+            )

@@ -1,0 +1,176 @@
+"""Projects, members and tokens."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from labeling.actions.errors import ActionRefused, Conflict, Detail
+from labeling.actions.events import Actor, record
+from labeling.actions.taxonomy import LabelSpec, set_labels
+from labeling.models import ApiToken, Member, Project, Role, Scope, User
+
+# What a project's admin may set; everything else changes only through actions of its own.
+SETTINGS = (
+    "name",
+    "introduction",
+    "guidelines",
+    "question",
+    "answers_needed",
+    "answers_at_most",
+    "assistance",
+    "blind_share",
+    "show_scores",
+    "allow_conf",
+    "confirm_answers",
+    "lease_minutes",
+    "audit_share",
+    "target_accuracy",
+    "allow_outside_hosts",
+)
+
+
+def create_project(
+    *,
+    slug: str,
+    name: str,
+    labels: Sequence[LabelSpec],
+    by: User | None,
+    settings: dict[str, Any] | None = None,
+) -> Project:
+    """A project with its label set; `by`, if somebody, becomes its first admin."""
+    project = Project(slug=slug, name=name, **_known_settings(settings or {}))
+    _validate(project)
+    try:
+        with transaction.atomic():
+            project.save()
+            actor: Actor = "command line"
+            if by is not None:
+                actor = add_member(project=project, user=by, role=Role.ADMIN, by="set-up")
+            record(project, actor, "project_created", project, new={"slug": slug})
+            set_labels(project=project, specs=labels, by=actor)
+    except IntegrityError as error:
+        if Project.objects.filter(slug=slug).exists():
+            raise Conflict(
+                _("There is a project with the address “%(slug)s” already.") % {"slug": slug}
+            ) from error
+        raise
+    return project
+
+
+@transaction.atomic
+def change_settings(*, project: Project, settings: dict[str, Any], by: Actor) -> Project:
+    """Change the settings named in `settings`, all or none."""
+    known = _known_settings(settings)
+    old = {name: getattr(project, name) for name in known}
+    for name, value in known.items():
+        setattr(project, name, value)
+    _validate(project)
+    project.save(update_fields=list(known))
+    changed = {name: value for name, value in known.items() if old[name] != value}
+    if changed:
+        # Guidelines and introductions are prose; history says that they changed, not their text.
+        record(
+            project,
+            by,
+            "settings_changed",
+            project,
+            old={name: _short(old[name]) for name in changed},
+            new={name: _short(value) for name, value in changed.items()},
+        )
+    return project
+
+
+def _short(value: Any) -> Any:
+    return f"{len(value)} characters" if isinstance(value, str) and len(value) > 80 else value
+
+
+def _known_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise ActionRefused(
+            _("A project has no such setting."),
+            [Detail(_("Unknown setting."), field=name) for name in unknown],
+        )
+    return settings
+
+
+def _validate(project: Project) -> None:
+    try:
+        project.full_clean(validate_unique=False)
+    except ValidationError as error:
+        details = [
+            Detail(" ".join(messages), field="" if name == "__all__" else name)
+            for name, messages in error.message_dict.items()
+        ]
+        raise ActionRefused(_("The project's settings have mistakes."), details) from error
+
+
+@transaction.atomic
+def add_member(
+    *, project: Project, user: User | None, role: str, by: Actor, name: str = "", **fields: Any
+) -> Member:
+    """Let `user` into the project, or change the role of one who is in it already."""
+    shown = name or (user.get_full_name() or user.get_username() if user else "")
+    member = Member.objects.filter(project=project, user=user).first() if user else None
+    old = {"role": member.role, "present": member.left_at is None} if member else None
+    if member is None:
+        member = Member(project=project, user=user, name=shown, **fields)
+    member.role, member.left_at = role, None
+    member.save()
+    record(project, by, "member_added", member, old=old, new={"role": role, "present": True})
+    return member
+
+
+@transaction.atomic
+def remove_member(*, member: Member, by: Actor) -> None:
+    """End a membership. Answers stay, and so does the name that history shows."""
+    member.left_at = timezone.now()
+    member.save(update_fields=["left_at"])
+    member.api_tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
+    record(
+        member.project, by, "member_removed", member, old={"present": True}, new={"present": False}
+    )
+
+
+def create_token(
+    *,
+    user: User,
+    name: str,
+    scopes: Sequence[str],
+    member: Member | None = None,
+    expires_at: datetime.datetime | None = None,
+) -> tuple[ApiToken, str]:
+    """A new token and its secret. The secret is returned once and never stored."""
+    unknown = sorted(set(scopes) - set(Scope.values))
+    if unknown or not scopes:
+        raise ActionRefused(
+            _("A token needs one or more of these scopes: %(known)s.")
+            % {"known": ", ".join(Scope.values)}
+        )
+    if member is not None and member.user_id != user.pk:
+        raise ActionRefused(_("A project token belongs to a member who is its user."))
+    secret = f"cs_{secrets.token_urlsafe(32)}"
+    token = ApiToken.objects.create(
+        user=user,
+        member=member,
+        name=name,
+        prefix=secret[:8],
+        digest=token_digest(secret),
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+    )
+    return token, secret
+
+
+def token_digest(secret: str) -> str:
+    """SHA-256 of a token: 32 random bytes need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,214 @@
+"""Label sets: made, changed, and versioned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from labeling.actions.errors import ActionRefused, Detail
+from labeling.actions.events import Actor, record
+from labeling.models import Label, LabelAlias, Member, Project, TaxonomyVersion
+
+MAX_LABELS = 5000
+MAX_NAME = 200
+MAX_KEY = 100
+MAX_DESCRIPTION = 5000
+MAX_EXAMPLES = 50
+UNK = "unk"
+CONF = "conf"
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """A label as the outside describes it."""
+
+    key: str
+    name: str
+    description: str = ""
+    examples: list[Any] = field(default_factory=list)
+    counter_examples: list[Any] = field(default_factory=list)
+
+
+def parse_labels(raw: object) -> list[LabelSpec]:
+    """Label specs from names or mappings, or `ActionRefused` with a sentence for every problem."""
+    if not isinstance(raw, Sequence) or isinstance(raw, (str, bytes)):
+        raise ActionRefused(_("Labels are a list of names or of objects with a name."))
+    if not 2 <= len(raw) <= MAX_LABELS:
+        raise ActionRefused(
+            _("A label set has 2 to %(most)d labels; this one has %(n)d.")
+            % {"most": MAX_LABELS, "n": len(raw)}
+        )
+    specs: list[LabelSpec] = []
+    problems: list[Detail] = []
+    for index, entry in enumerate(raw):
+        try:
+            specs.append(_parse_label(entry))
+        except ValueError as error:
+            problems.append(Detail(str(error), "labels", index))
+    problems.extend(_repeats(specs))
+    if problems:
+        raise ActionRefused(_("The label set has mistakes."), problems)
+    return specs
+
+
+def _parse_label(entry: object) -> LabelSpec:
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if not isinstance(entry, Mapping):
+        raise ValueError(_("A label is a name or an object with a name."))
+    unknown = set(entry) - {"key", "name", "description", "examples", "counter_examples"}
+    if unknown:
+        raise ValueError(_("Unknown field “%(field)s”.") % {"field": min(map(str, unknown))[:50]})
+    name = _line(entry.get("name"), "name", MAX_NAME)
+    key = _line(entry.get("key") or "_".join(name.split()), "key", MAX_KEY)
+    if key.casefold() in (UNK, CONF) or name.casefold() in (UNK, CONF):
+        raise ValueError(_("“unk” and “conf” are answers of their own and cannot be labels."))
+    if any(character.isspace() for character in key):
+        raise ValueError(_("A key has no spaces in it."))
+    description = entry.get("description") or ""
+    if not isinstance(description, str) or len(description) > MAX_DESCRIPTION:
+        raise ValueError(
+            _("A description is a text of at most %(n)d characters.") % {"n": MAX_DESCRIPTION}
+        )
+    return LabelSpec(
+        key=key,
+        name=name,
+        description=description.strip(),
+        examples=_examples(entry.get("examples"), "examples"),
+        counter_examples=_examples(entry.get("counter_examples"), "counter_examples"),
+    )
+
+
+def _line(value: object, field_name: str, most: int) -> str:
+    line = value.strip() if isinstance(value, str) else ""
+    if not line or len(line) > most or any(ord(character) < 32 for character in line):
+        raise ValueError(
+            _("The %(field)s of a label is one line of 1 to %(n)d characters.")
+            % {"field": field_name, "n": most}
+        )
+    return line
+
+
+def _examples(value: object, field_name: str) -> list[Any]:
+    """Examples as texts; a counter-example may be {"text", "label"} to name where it belongs."""
+    if value is None:
+        return []
+    ok = isinstance(value, list) and len(value) <= MAX_EXAMPLES
+    entries = value if isinstance(value, list) else []
+    for entry in entries:
+        text = entry.get("text") if isinstance(entry, Mapping) else entry
+        if not isinstance(text, str) or not 0 < len(text) <= MAX_DESCRIPTION:
+            ok = False
+    if not ok:
+        raise ValueError(
+            _("“%(field)s” is a list of at most %(n)d texts.")
+            % {"field": field_name, "n": MAX_EXAMPLES}
+        )
+    return entries
+
+
+def _repeats(specs: Sequence[LabelSpec]) -> list[Detail]:
+    problems = []
+    for attribute in ("key", "name"):
+        seen: dict[str, int] = {}
+        for index, spec in enumerate(specs):
+            value = getattr(spec, attribute)
+            if value in seen:
+                message = _("The %(what)s “%(value)s” stands here twice.") % {
+                    "what": attribute,
+                    "value": value,
+                }
+                problems.append(Detail(message, "labels", index))
+            seen[value] = index
+    return problems
+
+
+@transaction.atomic
+def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> TaxonomyVersion:
+    """Make the project's label set that of `specs`, matched by key.
+
+    A changed name leaves its old one behind as an alias. A label that is missing from `specs` is
+    retired, not deleted. Nothing changes if the content is the same: the standing version returns.
+    """
+    standing = {label.key: label for label in project.labels.select_for_update()}
+    digest = _content_hash(specs)
+    latest = project.taxonomies.order_by("-number").first()
+    if latest is not None and latest.content_hash == digest:
+        return latest
+    _retire_missing(project, standing, {spec.key for spec in specs})
+    ids = [_save_label(project, standing.get(spec.key), spec) for spec in specs]
+    version = TaxonomyVersion.objects.create(
+        project=project,
+        number=latest.number + 1 if latest else 1,
+        label_ids=ids,
+        content_hash=digest,
+        created_by=by if isinstance(by, Member) else None,
+    )
+    record(
+        project,
+        by,
+        "labels_changed",
+        version,
+        old={"version": latest.number, "labels": len(latest.label_ids)} if latest else None,
+        new={"version": version.number, "labels": len(ids)},
+    )
+    return version
+
+
+def _retire_missing(project: Project, standing: Mapping[str, Label], kept: set[str]) -> None:
+    from django.utils import timezone
+
+    gone = [label.pk for key, label in standing.items() if key not in kept]
+    project.labels.filter(pk__in=gone, retired_at__isnull=True).update(retired_at=timezone.now())
+
+
+def _save_label(project: Project, label: Label | None, spec: LabelSpec) -> int:
+    content = {
+        "name": spec.name,
+        "description": spec.description,
+        "examples": spec.examples,
+        "counter_examples": spec.counter_examples,
+        "retired_at": None,
+    }
+    if label is None:
+        return Label.objects.create(project=project, key=spec.key, **content).pk
+    if label.name != spec.name:
+        LabelAlias.objects.update_or_create(
+            project=project, name=label.name, defaults={"label": label}
+        )
+    Label.objects.filter(pk=label.pk).update(**content)
+    return label.pk
+
+
+def _content_hash(specs: Sequence[LabelSpec]) -> str:
+    content = [
+        [spec.key, spec.name, spec.description, spec.examples, spec.counter_examples]
+        for spec in specs
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def current_taxonomy(project: Project) -> TaxonomyVersion:
+    """The label set in force, or a refusal that says how to get one."""
+    latest = project.taxonomies.order_by("-number").first()
+    if latest is None:
+        raise ActionRefused(_("The project has no labels yet: send them to …/labels/ first."))
+    return latest
+
+
+def label_names(project: Project) -> dict[str, int]:
+    """Every name by which a label may be called at ingest (name, key, alias) to its id.
+
+    Where two labels lay claim to a word, an active name wins over a key, a key over an alias.
+    """
+    active = project.labels.active()
+    names = dict(project.label_aliases.values_list("name", "label_id"))
+    names.update(active.values_list("key", "pk"))
+    names.update(active.values_list("name", "pk"))
+    return names

@@ -1,0 +1,61 @@
+"""The only place that names Celery jobs.
+
+Truth lives in rows; a message only says "there may be work".
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from labeling.models import Stage
+
+logger = logging.getLogger(__name__)
+
+STAGE_JOBS = {
+    Stage.RERANK: ("llm_worker.tasks.rerank", "rerank"),
+    Stage.RETRIEVE: ("llm_worker.tasks.retrieve", "rerank"),
+    Stage.VALIDATE: ("llm_worker.tasks.validate", "llm"),
+    Stage.DECIDE: ("llm_worker.tasks.decide", "default"),
+    Stage.ASSIST: ("llm_worker.tasks.assist", "rerank"),
+}
+
+
+def nudge(stage: str) -> None:
+    """Tell the workers of `stage` that there may be work, once the transaction has committed."""
+    _send_on_commit(*STAGE_JOBS[Stage(stage)])
+
+
+def classify(project_id: int) -> None:
+    """Have the embedded classifier predict for the project's tasks that came without scores."""
+    _send_on_commit("llm_worker.tasks.classify_unscored", "rerank", project_id=project_id)
+
+
+def index_documents(project_id: int) -> None:
+    """Have the project's document index rebuilt; nothing is done if it is up to date."""
+    _send_on_commit("llm_worker.tasks.index_documents", "rerank", project_id=project_id)
+
+
+def _send_on_commit(name: str, queue: str, **arguments: Any) -> None:
+    """A broker that cannot be reached delays the work until the next sweep and loses none."""
+
+    def send() -> None:
+        try:
+            current_app.send_task(name, queue=queue, kwargs=arguments, retry=False)
+        except (OperationalError, OSError) as error:
+            logger.warning("The broker did not take %s (the sweep will): %s", name, error)
+
+    transaction.on_commit(send)
+
+
+def run_here(job: str, /, **arguments: Any) -> Any:
+    """Run the job `llm_worker.tasks.<job>` in this very process and return what it returns.
+
+    For commands that train or classify: they need the cores, which the web process never loads.
+    """
+    current_app.loader.import_default_modules()
+    return current_app.tasks[f"llm_worker.tasks.{job}"](**arguments)

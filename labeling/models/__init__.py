@@ -1,0 +1,95 @@
+"""Rows for every word of the design. Import them from here."""
+
+from labeling.models.annotation import Annotation, Answer, Lease, Purpose, UnkReason
+from labeling.models.benchmark import (
+    BenchmarkAnswer,
+    BenchmarkItem,
+    Part,
+    ReferenceOutcome,
+    Sampling,
+)
+from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, Rejection
+from labeling.models.document import Document, Retrieved
+from labeling.models.event import Event
+from labeling.models.label import Label, LabelAlias, TaxonomyVersion
+from labeling.models.policy import Policy
+from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
+from labeling.models.project import (
+    ApiToken,
+    Assistance,
+    Member,
+    Project,
+    Question,
+    Role,
+    Scope,
+    User,
+)
+from labeling.models.resolution import Resolution, Source
+from labeling.models.run import (
+    Artifact,
+    Configuration,
+    Frozen,
+    Heartbeat,
+    PlanRow,
+    Ranking,
+    Run,
+    Stage,
+    StageTiming,
+)
+from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
+from labeling.models.verdict import Reasoning, Validator, Verdict
+
+__all__ = [
+    "Annotation",
+    "Answer",
+    "ApiToken",
+    "Artifact",
+    "Assistance",
+    "AuditDraw",
+    "BenchmarkAnswer",
+    "BenchmarkItem",
+    "Configuration",
+    "Decision",
+    "DeferReason",
+    "Document",
+    "Embedding",
+    "Event",
+    "Frozen",
+    "HardThreshold",
+    "Heartbeat",
+    "Label",
+    "LabelAlias",
+    "Lease",
+    "Member",
+    "ModelVersion",
+    "Outcome",
+    "Part",
+    "PlanRow",
+    "Policy",
+    "Prediction",
+    "Project",
+    "Purpose",
+    "Question",
+    "Ranking",
+    "Reasoning",
+    "ReferenceOutcome",
+    "Rejection",
+    "Resolution",
+    "Retrieved",
+    "Role",
+    "Run",
+    "Sampling",
+    "Scope",
+    "ScoreKind",
+    "Source",
+    "Stage",
+    "StageTiming",
+    "SupersededText",
+    "Task",
+    "TaskStatus",
+    "TaxonomyVersion",
+    "UnkReason",
+    "User",
+    "Validator",
+    "Verdict",
+]

@@ -1,0 +1,56 @@
+"""Documents of a project and what was retrieved for a task."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from labeling.models.project import Project
+from labeling.models.run import Artifact
+from labeling.models.task import Task
+
+
+class Document(models.Model):
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="documents")
+    external_id = models.CharField(max_length=200)
+    title = models.CharField(max_length=500, blank=True)
+    text = models.TextField()
+    section = models.CharField(max_length=200, blank=True)
+    content_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["project", "external_id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "external_id"], name="document_external_id_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.external_id
+
+
+class Retrieved(models.Model):
+    """A passage found for a task, with the version of the index that found it."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="retrieved")
+    revision = models.PositiveIntegerField()
+    index = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="+")
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="+")
+    rank = models.PositiveSmallIntegerField(help_text=_("From 1, the best."))
+    score = models.FloatField()
+    passage = models.TextField()
+
+    class Meta:
+        ordering = ["task", "rank"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "revision", "index", "rank"], name="retrieved_rank_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} #{self.rank}: {self.document}"

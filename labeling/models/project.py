@@ -1,0 +1,200 @@
+"""Projects, their members, and the tokens members use over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise as _StrOrPromise
+
+
+class User(AbstractUser):
+    """Who signs in. History refers to `Member`, never to this row (DESIGN section 1)."""
+
+
+class Role(models.TextChoices):
+    ADMIN = "admin", _("admin")
+    EXPERT = "expert", _("expert")
+    REGULAR = "regular", _("regular annotator")
+
+
+class Question(models.TextChoices):
+    MULTICLASS = "multiclass", _("which label?")
+    BINARY = "binary", _("does this label hold?")
+
+
+class Assistance(models.TextChoices):
+    """When people see documents, verdicts and reasoning."""
+
+    SHOWN = "shown", _("shown")
+    AFTER_FIRST = "after_first", _("shown after the first answer")
+    HIDDEN = "hidden", _("hidden")
+
+
+def share_field(default: float, help_text: _StrOrPromise) -> models.FloatField[float, float]:
+    return models.FloatField(
+        default=default,
+        help_text=help_text,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+    )
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def live(self) -> ProjectQuerySet:
+        return self.filter(archived_at__isnull=True)
+
+    def visible_to(self, user: User) -> ProjectQuerySet:
+        """Projects in which `user` is a member today. A superuser, too, works as a member, so that
+        history can name who did what; the admin site is where a superuser sees every project."""
+        return self.filter(members__user=user, members__left_at__isnull=True).distinct()
+
+
+class Project(models.Model):
+    """One label set, its guidelines, its members and its data."""
+
+    slug = models.SlugField(unique=True, max_length=64)
+    name = models.CharField(max_length=200)
+    introduction = models.TextField(blank=True, help_text=_("What the texts are about."))
+    guidelines = models.TextField(blank=True, help_text=_("Shown to annotators on the key g."))
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    question = models.CharField(
+        max_length=12,
+        choices=Question.choices,
+        default=Question.MULTICLASS,
+        help_text=_("Asked of validators and people: which label, or does the best one hold?"),
+    )
+    answers_needed = models.PositiveSmallIntegerField(
+        default=2, validators=[MinValueValidator(1), MaxValueValidator(9)]
+    )
+    answers_at_most = models.PositiveSmallIntegerField(
+        default=3, validators=[MinValueValidator(1), MaxValueValidator(9)]
+    )
+    assistance = models.CharField(
+        max_length=12, choices=Assistance.choices, default=Assistance.SHOWN
+    )
+    blind_share = share_field(0.1, _("Share of tasks served blind, to measure anchoring."))
+    show_scores = models.BooleanField(default=True)
+    allow_conf = models.BooleanField(
+        default=False, help_text=_("May an answer name several labels?")
+    )
+    confirm_answers = models.BooleanField(
+        default=False, help_text=_("Ask for Enter after a choice.")
+    )
+    lease_minutes = models.PositiveSmallIntegerField(
+        default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
+    )
+    audit_share = share_field(0.05, _("Share of accepted tasks drawn for a blind audit."))
+    target_accuracy = share_field(0.95, _("Accuracy that accepted tasks are tuned to reach."))
+    allow_outside_hosts = models.BooleanField(
+        default=False, help_text=_("May texts leave for a validator on another host?")
+    )
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(answers_at_most__gte=models.F("answers_needed")),
+                name="project_answers_at_most_ge_needed",
+                violation_error_message=_("“answers at most” is below “answers needed”."),
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{name}__gte": 0.0, f"{name}__lte": 1.0}),
+                    name=f"project_{name}_is_share",
+                )
+                for name in ("blind_share", "audit_share", "target_accuracy")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MemberQuerySet(models.QuerySet["Member"]):
+    def present(self) -> MemberQuerySet:
+        return self.filter(left_at__isnull=True)
+
+
+class Member(models.Model):
+    """A person in a project. Stays when the person leaves: the user goes, the answers stay."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="members")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="memberships",
+    )
+    name = models.CharField(max_length=150, help_text=_("Shown in history; a pseudonym will do."))
+    role = models.CharField(max_length=8, choices=Role.choices, default=Role.REGULAR)
+    is_simulated = models.BooleanField(
+        default=False, help_text=_("A program that answers like a person, for demonstrations.")
+    )
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    left_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = MemberQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["project", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "user"],
+                condition=Q(user__isnull=False),
+                name="member_once_per_project",
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({_('simulated')})" if self.is_simulated else self.name
+
+
+class Scope(models.TextChoices):
+    READ = "read", _("read")
+    INGEST = "ingest", _("ingest")
+    ANNOTATE = "annotate", _("annotate")
+    ADMIN = "admin", _("admin")
+
+
+class ApiToken(models.Model):
+    """A REST token: only its SHA-256 is stored. Without a member it is a personal token, good for
+    every project of its user; with one it is good for that project alone."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    member = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=12, help_text=_("First characters, to recognise it by."))
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    def is_valid(self) -> bool:
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return self.revoked_at is None and not expired
