@@ -35,17 +35,19 @@ class Channel(filesystem.Channel):
         with self._locked(fcntl.LOCK_SH):
             return super().get_table(exchange)
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _queue_bind(self, exchange: str, routing_key: Any, pattern: Any, queue: Any) -> None:
         with self._locked(fcntl.LOCK_EX):
             super()._queue_bind(exchange, routing_key, pattern, queue)
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(  # type: ignore[override]  # kombu's own signatures differ here
+        self, queue: str, payload: Any, **kwargs: Any
+    ) -> None:
         path = Path(self.data_folder_out) / f"{time.time_ns():020}_{uuid.uuid4()}.{queue}.msg"
         aside = path.with_suffix(".part")
         aside.write_bytes(str_to_bytes(dumps(payload)))
         aside.rename(path)
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for path in sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg")):
             claimed = Path(self.processed_folder) / path.name
             try:

@@ -142,6 +142,8 @@ else:
 
 SWEEP_SECONDS = env.env_float("SWEEP_SECONDS", 5.0, at_least=0.2, at_most=3600.0)
 HEARTBEAT_SECONDS = 15.0
+# How long a worker may hold plan rows before the sweep gives them to another.
+CLAIM_SECONDS = env.env_float("CLAIM_SECONDS", 120.0, at_least=1.0, at_most=3600.0)
 
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
