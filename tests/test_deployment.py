@@ -1,0 +1,86 @@
+"""What an installation is made of: pinned requirements, the image, and the services."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+
+from tests.support import ROOT
+
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-gpu.txt")
+PINNED = re.compile(r"^([A-Za-z0-9-]+)(?:\[[a-z]+\])?==([^\s]+)$")
+
+
+def requirements(name: str) -> list[str]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith(("#", "-r"))]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_every_requirement_is_pinned_to_one_version(name: str) -> None:
+    assert requirements(name) != []
+    assert [line for line in requirements(name) if not PINNED.match(line)] == []
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS[:2])
+def test_what_is_installed_is_what_is_pinned(name: str) -> None:
+    pins = dict(PINNED.findall(line)[0] for line in requirements(name))
+    installed = {package: version(package).partition("+")[0] for package in pins}
+    assert installed == pins
+
+
+def test_only_machines_that_serve_models_need_vllm() -> None:
+    assert [line for line in requirements("requirements.txt") if "vllm" in line] == []
+    assert requirements("requirements-gpu.txt")[0].startswith("vllm==")
+
+
+def test_compose_has_every_service(compose: dict[str, Any]) -> None:
+    expected = {"postgres", "redis", "migrate", "web", "worker-rerank", "worker-llm", "beat"}
+    assert set(compose["services"]) == expected
+
+
+def test_every_queue_has_a_worker_and_every_worker_a_queue(compose: dict[str, Any]) -> None:
+    consumed = [
+        queue
+        for service in compose["services"].values()
+        for word in service.get("command", [])
+        if word.startswith("--queues=")
+        for queue in word.removeprefix("--queues=").split(",")
+    ]
+    assert sorted(consumed) == sorted(settings.CELERY_TASK_QUEUES)
+
+
+def test_the_compose_file_holds_no_secret(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for variable, value in service.get("environment", {}).items():
+            if "SECRET" in variable or "PASSWORD" in variable:
+                assert value.startswith("${"), f"{name}: {variable}"
+            if "://" in value and "@" in value:
+                assert re.search(r":\$\{[A-Z_]+:\?[^}]+\}@", value), f"{name}: {variable}"
+
+
+def test_services_wait_for_the_migration_and_report_their_health(compose: dict[str, Any]) -> None:
+    for name in ("web", "worker-rerank", "worker-llm", "beat"):
+        waits_for = compose["services"][name]["depends_on"]
+        assert waits_for["migrate"]["condition"] == "service_completed_successfully", name
+    for name in ("postgres", "redis", "web", "worker-rerank", "worker-llm"):
+        assert "test" in compose["services"][name]["healthcheck"], name
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    user = max(i for i, line in enumerate(lines) if line.startswith("USER "))
+    command = next(i for i, line in enumerate(lines) if line.startswith("CMD "))
+    assert lines[user] == "USER countersign"
+    assert user < command
