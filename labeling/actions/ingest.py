@@ -1,0 +1,362 @@
+"""Predictions come in: tasks, score vectors and plan rows, in one transaction a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from labeling import dispatch, rules, scores
+from labeling.actions.errors import ActionRefused, Detail
+from labeling.actions.events import Actor, record
+from labeling.actions.ingest_parse import BadRow, Columns, Row, columns_for, parse_items, read_id
+from labeling.actions.ingest_write import Intake, write
+from labeling.actions.taxonomy import current_taxonomy, label_names
+from labeling.models import (
+    Artifact,
+    BenchmarkItem,
+    ModelVersion,
+    Prediction,
+    Project,
+    Run,
+    Stage,
+    Task,
+    TaxonomyVersion,
+)
+
+OnError = Literal["reject_batch", "skip_row"]
+OnChangedText = Literal["error", "revise"]
+LOOK_UP = 500  # ids in one query; SQLite bounds their number
+ERRORS_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of a batch. `run` is the last run that took tasks of it, or has them already."""
+
+    run: Run | None
+    created: int
+    updated: int
+    unchanged: int
+    errors: list[Detail]
+
+
+@dataclass
+class FileReport:
+    """What became of a file. At most the first thousand `errors` are kept; `bad_rows` counts all.
+    Rows are numbered from 0."""
+
+    runs: list[Run] = field(default_factory=list)
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    bad_rows: int = 0
+    errors: list[Detail] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return self.created + self.updated + self.unchanged + self.bad_rows
+
+    def add_errors(self, errors: Sequence[Detail]) -> None:
+        self.bad_rows += len(errors)
+        self.errors.extend(errors[: ERRORS_KEPT - len(self.errors)])
+
+
+@dataclass
+class Source:
+    """What every batch of one model version is read against. `kind` is that of its scores, None
+    until the first scored row of a new model version says it."""
+
+    project: Project
+    taxonomy: TaxonomyVersion
+    columns: Columns
+    name: str
+    model_version: ModelVersion | None
+    kind: str | None
+    has_classifier: bool
+
+
+def ingest_predictions(
+    *,
+    project: Project,
+    model_version: str,
+    items: Sequence[object],
+    labels: Sequence[str] | None = None,
+    on_error: OnError = "reject_batch",
+    on_changed_text: OnChangedText = "error",
+    by: Actor,
+) -> IngestReport:
+    """Store the predictions of one batch and plan their tasks.
+
+    Items are mappings of `external_id`, `text`, at most one of `logits` and `probabilities` (a list
+    in the order of `labels`, by default the taxonomy's, or an object of label and number), and
+    optionally `metadata`, `hidden_metadata`, `turns`. Sending the same batch again changes nothing.
+
+    Raises ActionRefused with one Detail a bad row where `on_error` is "reject_batch"; then nothing
+    is stored. With "skip_row" the good rows are kept and the report lists the bad ones.
+    """
+    with transaction.atomic():
+        source = open_source(project, model_version, labels)
+        return _ingest(source, items, 0, on_error, on_changed_text, by)
+
+
+def ingest_file(
+    *,
+    project: Project,
+    model_version: str,
+    read: Callable[[], Iterator[object]],
+    on_error: OnError = "reject_batch",
+    on_changed_text: OnChangedText = "error",
+    by: Actor,
+    chunk: int = 1000,
+    progress: Callable[[str, int], None] = lambda stage, rows: None,
+) -> FileReport:
+    """Ingest any number of items in constant memory, `chunk` of them to a transaction.
+
+    `read` opens the items anew each time. With "reject_batch" every row is checked before the first
+    is written (ActionRefused then lists up to a thousand mistakes); 8 bytes a row are kept to find
+    an external_id that stands there twice. What changes in the database between the two passes
+    shows up as row errors. `progress` is told "checked" or "stored" and the rows so far.
+    """
+    report = FileReport()
+    if on_error == "reject_batch":
+        _check_file(project, model_version, read, on_changed_text, chunk, progress)
+    for offset, items in _chunks(read(), chunk):
+        with transaction.atomic():
+            source = open_source(project, model_version, None)
+            part = _ingest(source, items, offset, "skip_row", on_changed_text, by)
+        report.created += part.created
+        report.updated += part.updated
+        report.unchanged += part.unchanged
+        report.add_errors(part.errors)
+        if part.run is not None and part.run not in report.runs:
+            report.runs.append(part.run)
+        progress("stored", report.rows)
+    return report
+
+
+def _check_file(
+    project: Project,
+    model_version: str,
+    read: Callable[[], Iterator[object]],
+    on_changed_text: OnChangedText,
+    chunk: int,
+    progress: Callable[[str, int], None],
+) -> None:
+    found = FileReport()
+    source = open_source(project, model_version, None, lock=False)
+    hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    for offset, items in _chunks(read(), chunk):
+        rows, errors = _check(source, items, offset)
+        _look_up(source, rows, on_changed_text, errors)
+        found.add_errors(errors)
+        hashes.append(np.fromiter((hash(_id_of(item)) for item in items), np.int64, len(items)))
+        progress("checked", offset + len(items))
+    found.add_errors(_repeats(hashes, chunk))
+    if found.bad_rows:
+        raise ActionRefused(_refusal(found.bad_rows), found.errors)
+
+
+def _id_of(item: object) -> str:
+    given = item.get("external_id") if isinstance(item, Mapping) else None
+    return given if isinstance(given, str) else ""
+
+
+def _repeats(hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]], chunk: int) -> list[Detail]:
+    """Rows whose external_id stood in an earlier chunk (within a chunk the parser has said so)."""
+    if len(hashes) < 2:
+        return []
+    every = np.concatenate(hashes)
+    order = np.argsort(every, kind="stable")
+    same = (every[order][1:] == every[order][:-1]) & (every[order][1:] != hash(""))
+    again, before = order[1:][same], order[:-1][same]
+    apart = again[again // chunk != before // chunk]
+    return [
+        Detail(_("This external_id stands in the file twice."), "external_id", int(index))
+        for index in np.sort(apart)
+    ]
+
+
+def _chunks(items: Iterator[object], size: int) -> Iterator[tuple[int, list[object]]]:
+    offset = 0
+    while batch := list(islice(items, size)):
+        yield offset, batch
+        offset += len(batch)
+
+
+def _refusal(bad_rows: int) -> str:
+    return ngettext(
+        "%(n)d row has a mistake, so nothing was stored.",
+        "%(n)d rows have mistakes, so nothing was stored.",
+        bad_rows,
+    ) % {"n": bad_rows}
+
+
+def open_source(
+    project: Project, model_version: str, labels: Sequence[str] | None, *, lock: bool = True
+) -> Source:
+    """What a batch is read against; `lock` (in a transaction) makes batches of a project wait for
+    one another, so that two of them do not both create a task."""
+    if lock:
+        # no_key: rows that refer to the project can still be written meanwhile.
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    try:
+        name = read_id(model_version, "model_version")
+    except BadRow as bad:
+        raise ActionRefused(
+            _("Name the model version that the scores come from."), [Detail(bad.message, bad.field)]
+        ) from None
+    taxonomy = current_taxonomy(project)
+    standing = ModelVersion.objects.filter(project=project, name=name).first()
+    return Source(
+        project=project,
+        taxonomy=taxonomy,
+        columns=columns_for(taxonomy.label_ids, label_names(project), labels),
+        name=name,
+        model_version=standing,
+        kind=standing.score_kind if standing else None,
+        has_classifier=project.artifacts.filter(
+            kind=Artifact.Kind.CLASSIFIER, active=True
+        ).exists(),
+    )
+
+
+def _ingest(
+    source: Source,
+    items: Sequence[object],
+    offset: int,
+    on_error: OnError,
+    on_changed_text: OnChangedText,
+    by: Actor,
+) -> IngestReport:
+    rows, errors = _check(source, items, offset)
+    intake = _look_up(source, rows, on_changed_text, errors)
+    errors.sort(key=lambda detail: detail.index or 0)
+    if errors and on_error == "reject_batch":
+        raise ActionRefused(_refusal(len(errors)), errors)
+    if intake.scored and source.model_version is None:
+        source.model_version = ModelVersion.objects.create(
+            project=source.project, name=source.name, score_kind=source.kind or ""
+        )
+    run = write(intake, source.project, source.model_version, source.taxonomy, by=by)
+    if intake.anything:
+        counts = intake.counts() | {"errors": len(errors), "model_version": source.name}
+        record(source.project, by, "predictions_ingested", run or source.project, new=counts)
+    if run is not None:
+        dispatch.nudge(Stage.RERANK)
+    if intake.unscored:
+        dispatch.classify(source.project.pk)
+    return IngestReport(
+        run=run or intake.standing_run(),
+        created=len(intake.new),
+        updated=len(intake.changed),
+        unchanged=len(intake.unchanged),
+        errors=errors,
+    )
+
+
+def _check(source: Source, items: Sequence[object], offset: int) -> tuple[list[Row], list[Detail]]:
+    """Rows that are right by themselves, and as scores of this model version."""
+    rows, errors = parse_items(items, source.columns, offset=offset)
+    good: list[Row] = []
+    for row in rows:
+        if source.kind is None:
+            source.kind = row.kind
+        if row.kind is None and not source.has_classifier:
+            message = _("Without scores only a project with an embedded classifier takes a text.")
+            errors.append(Detail(message, "logits", row.index))
+        elif row.kind is not None and row.kind != source.kind:
+            message = _("The scores of this model version are %(kind)s.") % {"kind": source.kind}
+            errors.append(Detail(message, row.kind, row.index))
+        else:
+            good.append(row)
+    return good, errors
+
+
+def _look_up(
+    source: Source, rows: list[Row], on_changed_text: OnChangedText, errors: list[Detail]
+) -> Intake:
+    """Sort the rows by what has to be done with them, given what stands; adds to `errors`."""
+    intake = Intake()
+    for start in range(0, len(rows), LOOK_UP):
+        part = rows[start : start + LOOK_UP]
+        standing = _Standing(source, [row.external_id for row in part])
+        for row in part:
+            try:
+                standing.sort(row, intake, revise=on_changed_text == "revise")
+            except BadRow as bad:
+                errors.append(bad.detail(row.index))
+    return intake
+
+
+class _Standing:
+    """Tasks, predictions and benchmark places that stand already for some external ids."""
+
+    def __init__(self, source: Source, external_ids: Sequence[str]) -> None:
+        self.source = source
+        tasks = Task.objects.filter(project=source.project, external_id__in=external_ids)
+        self.tasks = {task.external_id: task for task in tasks}
+        ids = [task.pk for task in self.tasks.values()]
+        self.predictions = {
+            (prediction.task_id, prediction.revision): prediction
+            for prediction in Prediction.objects.filter(
+                task__in=ids, model_version=source.model_version
+            ).select_related("taxonomy")
+        }
+        items = BenchmarkItem.objects.filter(task__in=ids)
+        self.benchmark = set(items.values_list("task_id", flat=True))
+
+    def sort(self, row: Row, intake: Intake, *, revise: bool) -> None:
+        task = self.tasks.get(row.external_id)
+        if task is None:
+            intake.add_new(row, self._new_task(row))
+            return
+        if task.text != row.text or (row.turns is not None and task.turns != row.turns):
+            self._sort_changed(row, task, intake, revise=revise)
+            return
+        intake.note_metadata(row, task)
+        standing = self.predictions.get((task.pk, task.revision))
+        if row.scores is None or (standing is not None and self._same(row.scores, standing)):
+            intake.leave(task, standing)
+        elif standing is not None:
+            raise BadRow(
+                _("The model version “%(name)s” gave other scores to this text before.")
+                % {"name": self.source.name},
+                row.kind or "",
+            )
+        else:
+            intake.add_scored(row, task, in_benchmark=task.pk in self.benchmark)
+
+    def _sort_changed(self, row: Row, task: Task, intake: Intake, *, revise: bool) -> None:
+        if not revise:
+            raise BadRow(
+                _("This external_id is known with another text; a task's text does not change."),
+                "text",
+            )
+        if task.pk in self.benchmark:
+            raise BadRow(_("This task is part of the benchmark, so its text stays."), "text")
+        intake.add_revised(row, task)
+
+    def _new_task(self, row: Row) -> Task:
+        return Task(
+            project=self.source.project,
+            external_id=row.external_id,
+            text=row.text,
+            text_hash=rules.text_hash(row.text),
+            metadata=row.metadata or {},
+            hidden_metadata=row.hidden_metadata or {},
+            turns=row.turns,
+        )
+
+    def _same(self, vector: scores.FloatArray, standing: Prediction) -> bool:
+        if standing.taxonomy_id == self.source.taxonomy.pk:
+            return scores.pack(vector) == bytes(standing.scores)
+        old = dict(zip(standing.taxonomy.label_ids, scores.unpack(standing.scores), strict=True))
+        aligned = [old.get(label_id, np.nan) for label_id in self.source.taxonomy.label_ids]
+        return np.array_equal(vector, np.asarray(aligned, np.float32), equal_nan=True)
