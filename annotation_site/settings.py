@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation_site.embedded import file_broker, install_secret
 from annotation_site.env import Env
+from annotation_site.logs import log_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env(os.environ)
@@ -185,10 +186,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_SECONDS,
         "options": {"queue": "default", "expires": max(SWEEP_SECONDS, 1.0)},
     },
-    "heartbeat": {
-        "task": "llm_worker.tasks.beat_heartbeat",
-        "schedule": HEARTBEAT_SECONDS,
-        "options": {"queue": "default", "expires": HEARTBEAT_SECONDS},
+    # One to every queue: whoever takes it is alive and tells so.
+    **{
+        f"heartbeat-{queue}": {
+            "task": "llm_worker.tasks.beat_heartbeat",
+            "schedule": HEARTBEAT_SECONDS,
+            "kwargs": {"queue": queue},
+            "options": {"queue": queue, "expires": HEARTBEAT_SECONDS},
+        }
+        for queue in CELERY_TASK_QUEUES
     },
 }
 
@@ -290,13 +296,6 @@ TEXT_MAX_LENGTH = env.env_int("TEXT_MAX_LENGTH", 20_000, at_least=100, at_most=1
 DATA_UPLOAD_MAX_MEMORY_SIZE = INGEST_MAX_BYTES
 
 LOG_LEVEL = env.env_choice("LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL, "propagate": True}},
-}
+LOGGING = log_config(LOG_LEVEL)
 
 env.refuse_if_wrong()
