@@ -1,0 +1,131 @@
+"""What every endpoint has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.pagination import CursorPagination
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from labeling.access import sees_machine_output
+from labeling.api.parsers import StrictJSONParser, too_large
+from labeling.models import Member, Project, User
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """One format, whatever `Accept` or `?format=` says (export has a `format` of its own)."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        content_type = (request.content_type or "").split(";")[0].strip().lower()
+        return next((one for one in parsers if one.media_type == content_type), None)
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
+
+
+class Endpoint(APIView):
+    """A view of the API. Subclasses name in `required` what each method takes."""
+
+    parser_classes = [StrictJSONParser]
+    content_negotiation_class = AlwaysJSON
+
+    def signed_in(self) -> User:
+        user = self.request.user
+        assert isinstance(user, User), "ApiAccess lets nobody else in"
+        return user
+
+
+class ProjectEndpoint(Endpoint):
+    """A view inside a project; `ApiAccess` finds the project and the member."""
+
+    project: Project
+    member: Member
+    machine_output = False
+    """Does what is shown here come from machines? Then regular annotators get 403 (DESIGN 8.5)."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.machine_output and not sees_machine_output(self.member):
+            raise PermissionDenied(_("Your role in this project does not show machine output."))
+
+
+class CursorPages(CursorPagination):
+    """Pages of the same cost at any depth."""
+
+    page_size = 100
+    page_size_query_param = "page_size"
+    max_page_size = 1000
+    ordering = "id"
+
+
+class NewestFirst(CursorPages):
+    ordering = "-id"
+
+
+def page_of(
+    view: APIView,
+    rows: QuerySet[Any, Any],
+    serializer: type[serializers.BaseSerializer[Any]],
+    *,
+    pages: type[CursorPages] = CursorPages,
+    context: dict[str, Any] | None = None,
+) -> Response:
+    """One page of `rows` as {"next", "previous", "results"}."""
+    paginator = pages()
+    found = paginator.paginate_queryset(rows, view.request, view=view)
+    data = serializer(found, many=True, context=context or {}).data
+    return paginator.get_paginated_response(data)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A request body in which every field is known; a misspelt one is not ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = {name for name, field in self.fields.items() if not field.read_only}
+            unknown = sorted(str(name) for name in set(data) - known)
+            if unknown:
+                raise serializers.ValidationError(
+                    {name[:200]: [_("There is no field of this name.")] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+def items_of(body: Any, most: int) -> list[Any]:
+    """The rows of a batch, unread: the action checks them one by one and names the bad ones."""
+    if not isinstance(body, list):
+        raise serializers.ValidationError(_("This is a list of objects."))
+    if len(body) > most:
+        raise too_large(
+            _("The batch has %(n)d items; at most %(most)d are taken")
+            % {"n": len(body), "most": most}
+        )
+    return body
+
+
+def read(serializer: type[serializers.BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    """The checked body of the request, or 400 with every mistake."""
+    bound = serializer(data=request.data)
+    bound.is_valid(raise_exception=True)
+    checked: dict[str, Any] = bound.validated_data
+    return checked
+
+
+def label_ref(label: Model | None) -> dict[str, str] | None:
+    """A label as other rows name it."""
+    return {"key": label.key, "name": label.name} if label is not None else None  # type: ignore[attr-defined]

@@ -1,0 +1,66 @@
+"""Request bodies: JSON and nothing else, of a bounded size, with finite numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
+
+
+class TooLarge(APIException):
+    """413: more at once than one request takes."""
+
+    status_code = 413
+    default_code = "too_large"
+
+
+def too_large(what: str) -> TooLarge:
+    """The refusal of an oversized request, which names the way that takes any size."""
+    return TooLarge(
+        _("%(what)s; send smaller batches, or a file of any size with “%(command)s”.")
+        % {"what": what, "command": "python manage.py import_predictions SLUG FILE"}
+    )
+
+
+class StrictJSONParser(BaseParser):
+    """JSON without NaN and Infinity, no longer than INGEST_MAX_BYTES."""
+
+    media_type = "application/json"
+    renderer_class = JSONRenderer
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        length = _content_length(parser_context)
+        if length > settings.INGEST_MAX_BYTES:
+            raise too_large(
+                _("The request has %(n)d bytes; at most %(most)d are taken")
+                % {"n": length, "most": settings.INGEST_MAX_BYTES}
+            )
+        try:
+            return json.loads(stream.read().decode("utf-8"), parse_constant=_refuse_constant)
+        except UnicodeDecodeError:
+            raise ParseError(_("The request body is not UTF-8.")) from None
+        except RecursionError:
+            raise ParseError(_("The JSON is nested too deeply.")) from None
+        except ValueError as error:
+            raise ParseError(_("The body is not JSON: %(why)s.") % {"why": error}) from None
+
+
+def _content_length(context: Mapping[str, Any] | None) -> int:
+    request = (context or {}).get("request")
+    raw = request.META.get("CONTENT_LENGTH") if request is not None else None
+    return int(raw) if raw and str(raw).isdigit() else 0
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ParseError(_("%(name)s is no number in JSON: scores must be finite.") % {"name": name})

@@ -1,0 +1,65 @@
+"""What drf-spectacular cannot see by itself: the token, and the one error shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+
+if TYPE_CHECKING:
+    from drf_spectacular.openapi import AutoSchema
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Puts `TokenAuthentication` into the schema."""
+
+    target_class = "labeling.api.auth.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "“Token cs_…”: the word Token, a space, and the token.",
+        }
+
+
+class ErrorDetailSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(allow_blank=True, help_text="Dotted name, empty if none.")
+    index = serializers.IntegerField(allow_null=True, help_text="Row in the request, from 0.")
+    message = serializers.CharField()
+
+
+class ErrorBodySerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField(help_text="One plain sentence.")
+    details = ErrorDetailSerializer(many=True)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """Every refusal has this shape."""
+
+    error = ErrorBodySerializer()
+
+
+MEANINGS = {
+    400: "The request is not well formed.",
+    401: "No valid token or session.",
+    403: "The role or the token's scopes do not allow this.",
+    404: "Nothing here, or no project of yours.",
+    409: "Something else stands already.",
+    413: "More at once than one request takes.",
+    422: "Understood and refused; nothing was changed.",
+}
+
+
+def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
+    """The responses of an endpoint: what it gives, and the refusals that any endpoint may give
+    besides those named."""
+    return success | {
+        status: OpenApiResponse(ErrorSerializer, description=MEANINGS[status])
+        for status in sorted({401, 403, *refusals})
+    }

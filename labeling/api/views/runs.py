@@ -1,0 +1,71 @@
+"""Runs: which, how far, and the end of the stream."""
+
+from __future__ import annotations
+
+from django.http import Http404
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling.access import Right
+from labeling.actions import runs
+from labeling.api.base import NewestFirst, ProjectEndpoint, page_of
+from labeling.api.schema import answers
+from labeling.api.serializers.runs import RunDetailSerializer, RunSerializer
+from labeling.api.views.pages import paged
+from labeling.models import Project, Run
+
+
+def run_of(project: Project, pk: int) -> Run:
+    run = project.runs.select_related("configuration", "taxonomy", "project").filter(pk=pk).first()
+    if run is None:
+        raise Http404(_("The project has no run of this number."))
+    return run
+
+
+class RunsView(ProjectEndpoint):
+    required = {"GET": Right.SEE}
+    machine_output = True
+
+    @extend_schema(
+        operation_id="runs_list",
+        responses=answers({200: paged(RunSerializer)}, 404),
+        tags=["runs"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Runs, newest first."""
+        rows = self.project.runs.select_related("configuration", "taxonomy")
+        return page_of(self, rows, RunSerializer, pages=NewestFirst)
+
+
+class RunView(ProjectEndpoint):
+    required = {"GET": Right.SEE}
+    machine_output = True
+
+    @extend_schema(
+        operation_id="runs_get",
+        responses=answers({200: RunDetailSerializer}, 404),
+        tags=["runs"],
+    )
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        """A run and its progress: tasks by stage, verdicts, decisions, failures, seconds."""
+        return Response(RunDetailSerializer(run_of(self.project, pk)).data)
+
+
+class CloseRunView(ProjectEndpoint):
+    required = {"POST": Right.INGEST}
+
+    @extend_schema(
+        operation_id="runs_close",
+        request=None,
+        responses=answers({200: RunDetailSerializer}, 404),
+        tags=["runs"],
+    )
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """No more tasks come into this run: it completes when those in it are done. Otherwise a
+        run closes by itself at 10,000 tasks or after an hour."""
+        run = run_of(self.project, pk)
+        runs.close_run(run)
+        run.refresh_from_db()
+        return Response(RunDetailSerializer(run).data)
