@@ -1,0 +1,48 @@
+"""The answers that count towards agreement on a task."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from labeling.models import Annotation, Answer, Purpose, Task, UnkReason
+from labeling.rules import GivenAnswer
+
+
+def given(annotation: Annotation) -> GivenAnswer:
+    """An annotation as `rules.standing` compares it."""
+    choice: tuple[object, ...] = (annotation.answer,)
+    if annotation.answer == Answer.LABEL:
+        choice = (annotation.answer, annotation.label_id)
+    elif annotation.answer == Answer.CONF:
+        choice = (annotation.answer, tuple(sorted(x.pk for x in annotation.conf_labels.all())))
+    return GivenAnswer(
+        member_id=annotation.member_id,
+        choice=choice,
+        needs_expert=annotation.unk_reason == UnkReason.NEEDS_EXPERT,
+    )
+
+
+def current_answers(tasks: Iterable[Task]) -> dict[int, list[GivenAnswer]]:
+    """Task id to the current answers to the question that the task asks now, oldest first."""
+    asked = {task.pk: task for task in tasks}
+    found: dict[int, list[GivenAnswer]] = defaultdict(list)
+    annotations = (
+        Annotation.objects.current()
+        .filter(task__in=list(asked), purpose=Purpose.LABEL)
+        .prefetch_related("conf_labels")
+        .order_by("pk")
+    )
+    for annotation in annotations:
+        if to_question_of(annotation, asked[annotation.task_id]):
+            found[annotation.task_id].append(given(annotation))
+    return found
+
+
+def to_question_of(annotation: Annotation, task: Task) -> bool:
+    """Does the annotation answer what the task asks now, of the text that stands now?"""
+    return (
+        annotation.revision == task.revision
+        and annotation.question == task.question
+        and annotation.asked_label_id == task.asked_label_id
+    )
