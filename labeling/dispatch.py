@@ -30,6 +30,11 @@ def nudge(stage: str) -> None:
     _send_on_commit(*STAGE_JOBS[Stage(stage)])
 
 
+def job_of(stage: str) -> str:
+    """The job that works on `stage`, as `run_here` takes it."""
+    return STAGE_JOBS[Stage(stage)][0].rsplit(".", 1)[1]
+
+
 def classify(project_id: int) -> None:
     """Have the embedded classifier predict for the project's tasks that came without scores."""
     _send_on_commit("llm_worker.tasks.classify_unscored", "rerank", project_id=project_id)

@@ -46,7 +46,7 @@ class Encoder:
         ones, or the model cannot be read.
         """
         builtin = str(name_or_path) == BUILTIN
-        folder = _builtin_folder() if builtin else Path(name_or_path)
+        folder = model_folder(name_or_path)
         if not (folder / "modules.json").is_file():
             raise EncoderError(
                 f"{folder} is not the folder of a sentence-transformers model. "
@@ -160,6 +160,14 @@ class Encoder:
                 unknown = max(unknown, letters - _latin_letters(text))
             flags[row] = unknown > _MOSTLY * letters
         return flags
+
+
+def model_folder(name_or_path: str | Path = BUILTIN) -> Path:
+    """The folder with the weights of an encoder, for those who train on from them.
+
+    Raises EncoderError where the built-in weights are missing or not the published ones.
+    """
+    return _builtin_folder() if str(name_or_path) == BUILTIN else Path(name_or_path)
 
 
 def _builtin_folder() -> Path:

@@ -16,6 +16,7 @@ from labeling import rules
 from labeling.actions.decide import Evidence, opinion
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
+from labeling.actions.rerun import decide_again
 from labeling.models import (
     BenchmarkItem,
     Configuration,
@@ -198,8 +199,10 @@ def _rows_hash(scored: Sequence[Scored]) -> str:
 
 @transaction.atomic
 def activate_policy(*, policy: Policy, by: Actor) -> Policy:
-    """Make `policy` the one that decides; the one before is retired. Going back to an earlier
-    version is the same action."""
+    """Make `policy` the one that decides, from now on and for the tasks that wait for people.
+
+    The one before is retired. Going back to an earlier version is the same action.
+    """
     project = Project.objects.select_for_update().get(pk=policy.project_id)
     before = project.policies.filter(status=Policy.Status.ACTIVE).first()
     if before is not None and before.pk == policy.pk:
@@ -217,6 +220,7 @@ def activate_policy(*, policy: Policy, by: Actor) -> Policy:
         old={"version": before.version} if before else None,
         new={"version": policy.version},
     )
+    decide_again(policy=policy, by=by)
     return policy
 
 

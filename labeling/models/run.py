@@ -160,6 +160,11 @@ class Stage(models.TextChoices):
     ASSIST = "assist", _("gather documents for people")
     DONE = "done", _("done")
 
+    @classmethod
+    def working(cls) -> list[Stage]:
+        """The stages at which there is something to do, in order."""
+        return [stage for stage in cls if stage != cls.DONE]
+
 
 class PlanRowQuerySet(models.QuerySet["PlanRow"]):
     def due(self, now: datetime.datetime) -> PlanRowQuerySet:

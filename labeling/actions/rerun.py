@@ -1,0 +1,105 @@
+"""Runs that bring standing tasks up to date: under a new configuration, or a new policy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from labeling import dispatch
+from labeling.actions.events import Actor, record
+from labeling.actions.runs import RUN_TASKS, add_to_plan, configuration_for, open_run
+from labeling.actions.taxonomy import current_taxonomy
+from labeling.models import PlanRow, Policy, Prediction, Project, Run, Stage, Task, TaskStatus
+
+UNDECIDED = (TaskStatus.PROCESSING, TaskStatus.DEFERRED)
+
+
+def plan_stale(*, project: Project, by: Actor) -> int:
+    """Plan, under the configuration now in force, the undecided tasks and benchmark tasks that no
+    run of it has seen. Returns how many."""
+    taxonomy = current_taxonomy(project)
+    planned = 0
+    for version in project.model_versions.all():
+        configuration = configuration_for(version)
+        seen = PlanRow.objects.filter(
+            run__configuration=configuration,
+            task=OuterRef("pk"),
+            revision=OuterRef("revision"),
+        )
+        stale = (
+            Task.objects.filter(project=project, prediction__model_version=version)
+            .filter(Q(status__in=UNDECIDED) | Q(benchmark_item__isnull=False))
+            .filter(~Exists(seen))
+            .order_by("pk")
+        )
+        while ids := list(stale.values_list("prediction_id", flat=True)[:RUN_TASKS]):
+            with transaction.atomic():
+                run = open_run(configuration=configuration, taxonomy=taxonomy, by=by)
+                predictions = Prediction.objects.filter(pk__in=ids[: RUN_TASKS - run.planned])
+                planned += add_to_plan(run, predictions)
+                dispatch.nudge(Stage.RERANK)
+    return planned
+
+
+@transaction.atomic
+def decide_again(*, policy: Policy, by: Actor) -> int:
+    """Let `policy` decide the tasks that are left to people, from the verdicts that stand.
+
+    One run of kind `decide` for each run whose verdicts are used; a task that several runs have
+    seen is decided from the newest. Returns how many tasks were planned.
+    """
+    rows = (
+        PlanRow.objects.filter(
+            run__configuration=policy.configuration,
+            run__kind=Run.Kind.VALIDATE,
+            stage=Stage.DONE,
+            task__status=TaskStatus.DEFERRED,
+            task__benchmark_item__isnull=True,
+        )
+        .select_related("run", "task")
+        .only("run", "task__revision", "revision", "prediction", "task_id", "run_id")
+        .order_by("-run_id", "pk")
+    )
+    taken: set[int] = set()
+    by_run: dict[int, list[PlanRow]] = defaultdict(list)
+    for row in rows:
+        if row.task_id not in taken and row.revision == row.task.revision:
+            taken.add(row.task_id)
+            by_run[row.run_id].append(row)
+    for group in by_run.values():
+        _decide_run(policy, group, by)
+    if by_run:
+        dispatch.nudge(Stage.DECIDE)
+    return len(taken)
+
+
+def _decide_run(policy: Policy, rows: list[PlanRow], by: Actor) -> None:
+    source = rows[0].run
+    run = Run.objects.create(
+        project_id=policy.project_id,
+        kind=Run.Kind.DECIDE,
+        configuration_id=policy.configuration_id,
+        taxonomy_id=source.taxonomy_id,
+        source_run=source,
+        status=Run.Status.CLOSED,
+        closed_at=timezone.now(),
+        planned=len(rows),
+        note=f"{policy} decides again from the verdicts of run {source.pk}.",
+    )
+    PlanRow.objects.bulk_create(
+        (
+            PlanRow(
+                run=run,
+                task_id=row.task_id,
+                revision=row.revision,
+                prediction_id=row.prediction_id,
+                stage=Stage.DECIDE,
+            )
+            for row in rows
+        ),
+        batch_size=500,
+    )
+    record(policy.project, by, "run_opened", run, new={"source_run": source.pk, "tasks": len(rows)})

@@ -1,0 +1,32 @@
+"""`train_validators SLUG`: the two local validators, trained on the rows that may train."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from labeling import dispatch
+from labeling.management.base import find_project, refusals_in_words
+from labeling.management.progress import Progress
+
+
+class Command(BaseCommand):
+    help = (
+        "Train the local validators (nearest labeled texts, cross-encoder; neither is an LLM) on "
+        "the rows that may train, and put them in use. Nothing is trained if nothing changed."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help="address of the project")
+        parser.add_argument("--seed", type=int, default=0, help="seed of the training (default 0)")
+
+    def handle(self, *, slug: str, seed: int, **options: Any) -> None:
+        project = find_project(slug)
+        with refusals_in_words():
+            result = dispatch.run_here(
+                "train_validators", project_id=project.pk, seed=seed, progress=Progress()
+            )
+        verb = "Trained" if result["trained"] else "Unchanged: trained before"
+        self.stdout.write(f"{verb} on {result['rows']} rows.")

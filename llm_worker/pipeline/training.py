@@ -1,0 +1,261 @@
+"""What is trained on a project's own labels: the embedded classifier and the local validators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from labeling.actions.artifacts import register_artifact, register_validator
+from labeling.actions.errors import ActionRefused
+from labeling.actions.taxonomy import current_taxonomy
+from labeling.models import (
+    Artifact,
+    BenchmarkItem,
+    Label,
+    ModelVersion,
+    Part,
+    Project,
+    Resolution,
+    ScoreKind,
+    Task,
+    Validator,
+)
+from llm_worker.clients.cross_encoder import train_cross_encoder
+from llm_worker.clients.knn import train_knn
+from llm_worker.pipeline import cores, embeddings
+from llm_worker.pipeline.hardness import store_hard_threshold
+from llm_worker.pipeline.rerank import readable
+from llm_worker.types import Candidate
+from rerank_engine.artifacts import data_hash
+from rerank_engine.classifier import out_of_fold_logits, train_classifier
+from rerank_engine.encoder import model_folder
+
+FOLDS = 5
+CONFUSED = 4
+MIN_ROWS = 10
+
+Progress = Callable[[str, int, int], None]
+"""Told (what is going on, done, of)."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress is shown, as in a job that nobody watches."""
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows that may train: texts, hashes of their normalised form, and positions of their labels
+    in `label_ids` (the taxonomy's order)."""
+
+    texts: list[str]
+    hashes: list[str]
+    codes: NDArray[np.int64]
+    label_ids: list[int]
+
+    def hash(self, *more: str) -> str:
+        return data_hash(self.hashes, self.codes, np.array(self.label_ids), *more)
+
+
+def training_rows(project: Project) -> TrainingRows:
+    """Everything of `Task.objects.for_training()`, then the examples on the label cards.
+
+    Label-card examples count as rows (DESIGN 8.1) unless their text is held out or known already.
+    """
+    label_ids = list(current_taxonomy(project).label_ids)
+    place = {pk: code for code, pk in enumerate(label_ids)}
+    tasks = Task.objects.filter(project=project).for_training()
+    labels = dict(
+        Resolution.objects.filter(task__in=tasks, current=True, label__isnull=False).values_list(
+            "task_id", "label_id"
+        )
+    ) | dict(
+        BenchmarkItem.objects.filter(
+            task__in=tasks, part=Part.FIT, reference_label__isnull=False
+        ).values_list("task_id", "reference_label_id")
+    )
+    found: dict[str, tuple[str, int]] = {}
+    for pk, text, digest in tasks.order_by("pk").values_list("pk", "text", "text_hash"):
+        label = labels[pk]
+        if label in place:
+            found.setdefault(digest, (text, place[label]))
+    for digest, text, label in _card_examples(project):
+        if label in place:
+            found.setdefault(digest, (text, place[label]))
+    if len(found) < MIN_ROWS:
+        raise ActionRefused(
+            f"The project has {len(found)} labeled texts that may train; {MIN_ROWS} are needed. "
+            "Import labeled rows (train_classifier SLUG FILE) or label some tasks."
+        )
+    return TrainingRows(
+        texts=[text for text, _code in found.values()],
+        hashes=list(found),
+        codes=np.array([code for _text, code in found.values()], dtype=np.int64),
+        label_ids=label_ids,
+    )
+
+
+def _card_examples(project: Project) -> list[tuple[str, str, int]]:
+    from labeling.rules import text_hash
+
+    held_out = set(
+        BenchmarkItem.objects.filter(project=project)
+        .exclude(part=Part.FIT)
+        .values_list("text_hash", flat=True)
+    )
+    examples = [
+        (text_hash(text), text, label.pk)
+        for label in project.labels.active()
+        for text in label.examples
+        if isinstance(text, str)
+    ]
+    return [example for example in examples if example[0] not in held_out]
+
+
+def train_embedded_classifier(
+    project: Project, *, seed: int = 0, progress: Progress = silent
+) -> dict[str, Any]:
+    """Train the head on the rows that may train, put it in use and fit the hardness threshold.
+
+    Nothing is trained where the active classifier saw the same rows. Returns what a person wants
+    to know: version, rows, labels, accuracy out of fold, share of hard rows.
+    """
+    rows = training_rows(project)
+    digest = rows.hash("classifier", cores.encoder().fingerprint, str(seed))
+    standing = project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).first()
+    if standing is not None and standing.data_hash == digest:
+        return {**standing.info, "trained": False}
+    vectors = embeddings.vectors(rows.texts, progress=_named(progress, "encode"))
+    classes = len(rows.label_ids)
+    head = train_classifier(
+        vectors, rows.codes, n_classes=classes, seed=seed, progress=_named(progress, "train")
+    )
+    logits = out_of_fold_logits(
+        vectors,
+        rows.codes,
+        n_classes=classes,
+        folds=FOLDS,
+        seed=seed,
+        progress=_named(progress, "out of fold"),
+    )
+    path = f"{project.slug}/classifier/{digest[:16]}"
+    head.save(cores.folder_at(path), data_hash=digest)
+    info = {
+        "rows": len(rows.texts),
+        "labels": classes,
+        "out_of_fold_accuracy": float((logits.argmax(axis=1) == rows.codes).mean()),
+        "label_ids": rows.label_ids,
+        "model_version": f"embedded-{digest[:8]}",
+    }
+    register_artifact(
+        project=project,
+        kind=Artifact.Kind.CLASSIFIER,
+        path=path,
+        digest=digest,
+        data_hash=digest,
+        info=info,
+        by="training",
+    )
+    version, _ = ModelVersion.objects.get_or_create(
+        project=project,
+        name=info["model_version"],
+        defaults={"score_kind": ScoreKind.LOGITS},
+    )
+    fitted = store_hard_threshold(version, logits, rows.codes)
+    return {**info, "hard_threshold": fitted, "trained": True}
+
+
+def train_local_validators(
+    project: Project, *, seed: int = 0, progress: Progress = silent
+) -> dict[str, Any]:
+    """Train the kNN and the cross-encoder on the rows that may train, and put them in use.
+
+    Neither is an LLM. Nothing is trained where the active ones saw the same rows.
+    """
+    rows = training_rows(project)
+    digest = rows.hash("validators", cores.encoder().fingerprint, str(seed), _cards(project))
+    standing = {
+        artifact.kind for artifact in project.artifacts.filter(active=True, data_hash=digest)
+    }
+    if {Artifact.Kind.KNN, Artifact.Kind.CROSS_ENCODER} <= standing:
+        return {"rows": len(rows.texts), "trained": False}
+    vectors = embeddings.vectors(rows.texts, progress=_named(progress, "encode"))
+    label_ids = np.array(rows.label_ids)[rows.codes]
+    knn = train_knn(vectors, label_ids, text_hashes=rows.hashes)
+    path = f"{project.slug}/knn/{digest[:16]}"
+    knn.save(cores.folder_at(path))
+    _put_in_use(project, Artifact.Kind.KNN, "nearest texts", path, knn.artifact_hash, digest)
+    cross = train_cross_encoder(
+        rows.texts,
+        label_ids,
+        label_texts(project),
+        _confused(rows, vectors, seed, progress),
+        base_model_path=model_folder(settings.ENCODER),
+        seed=seed,
+        progress=_named(progress, "train cross-encoder"),
+    )
+    path = f"{project.slug}/cross_encoder/{digest[:16]}"
+    cross.save(cores.folder_at(path))
+    _put_in_use(
+        project, Artifact.Kind.CROSS_ENCODER, "cross-encoder", path, cross.artifact_hash, digest
+    )
+    return {"rows": len(rows.texts), "trained": True}
+
+
+def _put_in_use(
+    project: Project, kind: Artifact.Kind, name: str, path: str, digest: str, rows_hash: str
+) -> None:
+    artifact = register_artifact(
+        project=project,
+        kind=kind,
+        path=path,
+        digest=digest,
+        data_hash=rows_hash,
+        info={},
+        by="training",
+    )
+    register_validator(
+        project=project,
+        name=name,
+        kind=Validator.Kind(kind),
+        settings={},
+        artifact=artifact,
+        by="training",
+    )
+
+
+def label_texts(project: Project) -> dict[int, str]:
+    """What a cross-encoder reads of each label: its name as words, and its description."""
+    return {
+        label.pk: Candidate(label.pk, readable(label.name), label.description).text
+        for label in Label.objects.filter(project=project)
+    }
+
+
+def _cards(project: Project) -> str:
+    return data_hash([f"{pk} {text}" for pk, text in sorted(label_texts(project).items())])
+
+
+def _confused(
+    rows: TrainingRows, vectors: NDArray[np.float32], seed: int, progress: Progress
+) -> NDArray[np.int64]:
+    """The labels each row is most confused with, out of fold: label ids (n, 4), -1 for none."""
+    logits = out_of_fold_logits(
+        vectors,
+        rows.codes,
+        n_classes=len(rows.label_ids),
+        folds=FOLDS,
+        seed=seed,
+        progress=_named(progress, "confused labels"),
+    )
+    logits[np.arange(len(rows.codes)), rows.codes] = -np.inf
+    order = np.argsort(-logits, axis=1)[:, : min(CONFUSED, len(rows.label_ids) - 1)]
+    return np.array(rows.label_ids, dtype=np.int64)[order]
+
+
+def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(what, done, total)

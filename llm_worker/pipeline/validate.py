@@ -1,0 +1,137 @@
+"""Stage validate: every validator of the run is asked about every task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.models import Label, PlanRow, Question, Ranking, Retrieved, Run, Validator, Verdict
+from llm_worker.errors import ValidatorUnavailableError
+from llm_worker.pipeline import cores, embeddings
+from llm_worker.pipeline.rerank import readable
+from llm_worker.types import (
+    Candidate,
+    Document,
+    ValidationFailure,
+    ValidationRequest,
+    ValidationResult,
+)
+from llm_worker.validators import validate_all
+
+
+def validate(rows: Sequence[PlanRow]) -> None:
+    """Store a verdict, or a failure in words, of every validator for every task.
+
+    Verdicts that stand already are not asked again, so that a second try costs only what is
+    missing. Failures that may pass raise `ValidatorUnavailableError` once all verdicts are stored.
+    """
+    run = rows[0].run
+    requests = _requests(run, rows)
+    transient: list[str] = []
+    for validator in _validators(run):
+        answered = set(
+            Verdict.objects.filter(run=run, validator=validator, task_id__in=requests).values_list(
+                "task_id", flat=True
+            )
+        )
+        open_requests = [request for key, request in requests.items() if key not in answered]
+        results, failures = validate_all(cores.validator(validator), open_requests)
+        lasting = [failure for failure in failures if not failure.retryable]
+        transient += [failure.message for failure in failures if failure.retryable]
+        _store(run, rows, validator, results, lasting)
+    if transient:
+        raise ValidatorUnavailableError(transient[0])
+
+
+def _validators(run: Run) -> list[Validator]:
+    ids = [entry["id"] for entry in run.configuration.content["validators"]]
+    return list(Validator.objects.filter(pk__in=ids).select_related("artifact").order_by("pk"))
+
+
+def _requests(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]:
+    question = run.configuration.content["question"]
+    rankings = {
+        ranking.task_id: ranking
+        for ranking in Ranking.objects.filter(run=run, task_id__in=[row.task_id for row in rows])
+    }
+    labels = _candidates(rankings)
+    vectors: NDArray[np.float32] = embeddings.vectors(row.task.text for row in rows)
+    documents = _documents(run, rows)
+    requests = {}
+    for row, vector in zip(rows, vectors, strict=True):
+        candidates = [labels[entry[0]] for entry in rankings[row.task_id].candidates]
+        requests[row.task_id] = ValidationRequest(
+            task_id=row.task_id,
+            text=row.task.text,
+            question=question,
+            candidates=tuple(candidates),
+            asked_label_id=candidates[0].label_id if question == Question.BINARY else None,
+            text_vector=vector,
+            documents=documents.get(row.task_id, ()),
+        )
+    return requests
+
+
+def _candidates(rankings: dict[int, Ranking]) -> dict[int, Candidate]:
+    ids = {entry[0] for ranking in rankings.values() for entry in ranking.candidates}
+    return {
+        label.pk: Candidate(
+            label_id=label.pk,
+            name=readable(label.name),
+            description=label.description,
+            examples=tuple(text for text in label.examples if isinstance(text, str)),
+        )
+        for label in Label.objects.filter(pk__in=ids)
+    }
+
+
+def _documents(run: Run, rows: Sequence[PlanRow]) -> dict[int, tuple[Document, ...]]:
+    """Documents only where the configuration has validators that read them."""
+    if run.configuration.content["document_index"] is None:
+        return {}
+    found: dict[int, list[Document]] = {}
+    retrieved = Retrieved.objects.filter(
+        task_id__in=[row.task_id for row in rows],
+        index__digest=run.configuration.content["document_index"],
+    )
+    for hit in retrieved.select_related("document").order_by("task_id", "rank"):
+        document = Document(hit.document.external_id, hit.document.title, hit.passage)
+        found.setdefault(hit.task_id, []).append(document)
+    return {task_id: tuple(documents) for task_id, documents in found.items()}
+
+
+def _store(
+    run: Run,
+    rows: Sequence[PlanRow],
+    validator: Validator,
+    results: Sequence[ValidationResult],
+    failures: Sequence[ValidationFailure],
+) -> None:
+    revisions = {row.task_id: row.revision for row in rows}
+    question = run.configuration.content["question"]
+    asked = _asked(run, rows) if question == Question.BINARY else {}
+    verdicts = [
+        Verdict(
+            probabilities=result.probabilities.as_dict(),
+            mass=result.probabilities.mass,
+            route=result.route,
+            latency_ms=result.latency_ms,
+            tokens=result.tokens,
+            text_was_cut=result.text_was_cut,
+            prompt_hash=result.prompt_hash,
+            task_id=result.task_id,
+        )
+        for result in results
+    ] + [Verdict(failure=failure.message, task_id=failure.task_id) for failure in failures]
+    for verdict in verdicts:
+        verdict.run, verdict.validator, verdict.question = run, validator, question
+        verdict.revision = revisions[verdict.task_id]
+        verdict.asked_label_id = asked.get(verdict.task_id)
+    Verdict.objects.bulk_create(verdicts, ignore_conflicts=True)
+
+
+def _asked(run: Run, rows: Sequence[PlanRow]) -> dict[int, int]:
+    rankings = Ranking.objects.filter(run=run, task_id__in=[row.task_id for row in rows])
+    return {ranking.task_id: int(ranking.candidates[0][0]) for ranking in rankings}

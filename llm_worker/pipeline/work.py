@@ -1,0 +1,85 @@
+"""The loop that every stage shares: claim due rows, handle them, send them on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from django.db import OperationalError
+from django.utils import timezone
+
+from labeling import dispatch, rules
+from labeling.actions import runs
+from labeling.actions.decide import defer_as_failed
+from labeling.models import Artifact, Heartbeat, PlanRow, Stage
+from llm_worker.errors import ValidatorError
+from llm_worker.pipeline.cores import UnknownValidator
+from rerank_engine.errors import RerankEngineError
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Sequence[PlanRow]], Mapping[int, bool] | None]
+"""Does the work of a stage for claimed rows of one run. The decide stage returns, by task id,
+whether the task was left to people."""
+
+# What may pass by itself: a database that is away, an artifact that is being put in place.
+# Anything else is a bug: it is logged with its traceback, and the claim runs out.
+NAMED_ERRORS = (OperationalError, ValidatorError, RerankEngineError, UnknownValidator)
+
+
+def work(stage: str, handler: Handler, *, batch: int, worker: str) -> int:
+    """Handle due rows of `stage` until none is left; returns how many tasks were handled."""
+    handled = 0
+    while rows := runs.claim(stage, limit=batch, worker=worker):
+        started = time.monotonic()
+        try:
+            deferred = handler(rows) or {}
+        except NAMED_ERRORS as error:
+            logger.warning("Stage %s of run %s: %s", stage, rows[0].run_id, error)
+            _try_again(rows, f"{type(error).__name__}: {error}")
+            continue
+        _send_on(rows, stage, deferred)
+        seconds = time.monotonic() - started
+        runs.add_timing(rows[0].run_id, stage, tasks=len(rows), seconds=seconds)
+        handled += len(rows)
+        beat(worker, [])
+    runs.complete_runs()
+    return handled
+
+
+def _send_on(rows: Sequence[PlanRow], stage: str, deferred: Mapping[int, bool]) -> None:
+    project = rows[0].run.project
+    has_documents = project.artifacts.filter(
+        kind=Artifact.Kind.DOCUMENT_INDEX, active=True
+    ).exists()
+    reads = rows[0].run.configuration.content["document_index"] is not None
+    onward: dict[str, list[PlanRow]] = {}
+    for row in rows:
+        following = rules.next_stage(
+            stage,
+            uses_documents=reads,
+            deferred=deferred.get(row.task_id, False),
+            has_documents=has_documents,
+        )
+        onward.setdefault(following, []).append(row)
+    for following, group in onward.items():
+        runs.advance(group, following)
+        if following != Stage.DONE:
+            dispatch.nudge(following)
+
+
+def _try_again(rows: Sequence[PlanRow], sentence: str) -> None:
+    """Another try after a pause; tasks out of tries go to people with the reason."""
+    spent = runs.retry_later(rows, sentence)
+    if spent:
+        defer_as_failed(spent, sentence)
+        runs.advance(spent, Stage.DONE)
+
+
+def beat(worker: str, queues: Sequence[str]) -> None:
+    """Note that `worker` is alive; `queues` says what it takes from, where known."""
+    defaults: dict[str, object] = {"beaten_at": timezone.now()}
+    if queues:
+        defaults["queues"] = list(queues)
+    Heartbeat.objects.update_or_create(worker=worker, defaults=defaults)

@@ -1,0 +1,125 @@
+"""Celery jobs. Each is a few lines that call one function of the pipeline; rows are the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Task, shared_task
+from django.utils import timezone
+
+from labeling import dispatch
+from labeling.actions import runs
+from labeling.actions.decide import decide as decide_rows
+from labeling.models import Artifact, PlanRow, Project, Stage, TaskStatus
+from llm_worker.pipeline.work import beat, work
+
+RERANK_BATCH = 256
+VALIDATE_BATCH = 64
+DECIDE_BATCH = 256
+
+
+@shared_task(bind=True, queue="rerank")
+def rerank(self: Task[..., int]) -> int:
+    from llm_worker.pipeline.rerank import rerank as handler
+
+    return work(Stage.RERANK, handler, batch=RERANK_BATCH, worker=_name(self))
+
+
+@shared_task(bind=True, queue="rerank")
+def retrieve(self: Task[..., int]) -> int:
+    from llm_worker.pipeline.documents import retrieve as handler
+
+    return work(Stage.RETRIEVE, handler, batch=RERANK_BATCH, worker=_name(self))
+
+
+@shared_task(bind=True, queue="llm")
+def validate(self: Task[..., int]) -> int:
+    from llm_worker.pipeline.validate import validate as handler
+
+    return work(Stage.VALIDATE, handler, batch=VALIDATE_BATCH, worker=_name(self))
+
+
+@shared_task(bind=True, queue="default")
+def decide(self: Task[..., int]) -> int:
+    return work(Stage.DECIDE, decide_rows, batch=DECIDE_BATCH, worker=_name(self))
+
+
+@shared_task(bind=True, queue="rerank")
+def assist(self: Task[..., int]) -> int:
+    from llm_worker.pipeline.documents import retrieve as handler
+
+    return work(Stage.ASSIST, handler, batch=RERANK_BATCH, worker=_name(self))
+
+
+@shared_task(queue="default")
+def sweep() -> None:
+    """Pick up what a lost message left: due rows of every stage, old runs, unscored tasks."""
+    runs.close_due_runs()
+    runs.complete_runs()
+    due = PlanRow.objects.unfinished().due(timezone.now())
+    for stage in due.order_by().values_list("stage", flat=True).distinct():
+        dispatch.nudge(stage)
+    unscored = Project.objects.live().filter(
+        tasks__prediction__isnull=True,
+        tasks__status=TaskStatus.PROCESSING,
+        artifacts__kind=Artifact.Kind.CLASSIFIER,
+        artifacts__active=True,
+    )
+    for pk in unscored.order_by().values_list("pk", flat=True).distinct():
+        dispatch.classify(pk)
+
+
+@shared_task(bind=True, queue="default")
+def beat_heartbeat(self: Task[..., None], queue: str = "default") -> None:
+    """Sent to every queue by beat: whoever takes it is alive, and so is beat."""
+    beat(_name(self), [queue])
+
+
+@shared_task(queue="rerank")
+def classify_unscored(project_id: int) -> int:
+    from llm_worker.pipeline.classify import classify_unscored as handler
+
+    project = Project.objects.live().filter(pk=project_id).first()
+    return handler(project) if project else 0
+
+
+@shared_task(queue="rerank")
+def index_documents(project_id: int) -> None:
+    from llm_worker.pipeline.documents import build_index
+
+    project = Project.objects.live().filter(pk=project_id).first()
+    if project is not None:
+        build_index(project)
+
+
+@shared_task(queue="rerank")
+def train_classifier(project_id: int, **options: Any) -> dict[str, Any]:
+    from llm_worker.pipeline.training import train_embedded_classifier
+
+    return train_embedded_classifier(Project.objects.get(pk=project_id), **options)
+
+
+@shared_task(queue="rerank")
+def train_validators(project_id: int, **options: Any) -> dict[str, Any]:
+    from llm_worker.pipeline.training import train_local_validators
+
+    return train_local_validators(Project.objects.get(pk=project_id), **options)
+
+
+@shared_task(queue="rerank")
+def fit_hardness(project_id: int) -> dict[str, float | None]:
+    from llm_worker.pipeline.hardness import fit_hardness_from_benchmark
+
+    return fit_hardness_from_benchmark(Project.objects.get(pk=project_id))
+
+
+@shared_task(queue="rerank")
+def classify(project_id: int, items: list[dict[str, Any]]) -> Any:
+    from llm_worker.pipeline.classify import classify_and_ingest
+
+    return classify_and_ingest(Project.objects.get(pk=project_id), items)
+
+
+def _name(job: Task[..., Any]) -> str:
+    """The worker that runs the job; a command that runs it itself has no host name."""
+    return str(job.request.hostname or "this process")
