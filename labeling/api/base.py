@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.negotiation import BaseContentNegotiation
@@ -73,6 +73,9 @@ class CursorPages(CursorPagination):
     ordering = "id"
 
 
+PAGE_QUERY = frozenset({"cursor", CursorPages.page_size_query_param})
+
+
 class NewestFirst(CursorPages):
     ordering = "-id"
 
@@ -106,26 +109,33 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-def items_of(body: Any, most: int) -> list[Any]:
+def items_of(body: Any, most: int, command: str) -> list[Any]:
     """The rows of a batch, unread: the action checks them one by one and names the bad ones."""
     if not isinstance(body, list):
         raise serializers.ValidationError(_("This is a list of objects."))
     if len(body) > most:
         raise too_large(
             _("The batch has %(n)d items; at most %(most)d are taken")
-            % {"n": len(body), "most": most}
+            % {"n": len(body), "most": most},
+            command,
         )
     return body
 
 
-def read(serializer: type[serializers.BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+def read(
+    serializer: type[serializers.BaseSerializer[Any]], request: Request, *, partial: bool = False
+) -> dict[str, Any]:
     """The checked body of the request, or 400 with every mistake."""
-    bound = serializer(data=request.data)
+    bound = serializer(data=request.data, partial=partial)
     bound.is_valid(raise_exception=True)
     checked: dict[str, Any] = bound.validated_data
     return checked
 
 
-def label_ref(label: Model | None) -> dict[str, str] | None:
-    """A label as other rows name it."""
-    return {"key": label.key, "name": label.name} if label is not None else None  # type: ignore[attr-defined]
+def read_query(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """The checked query parameters, or 400; those of paging are left to the pages."""
+    given = {name: value for name, value in request.query_params.items() if name not in PAGE_QUERY}
+    bound = serializer(data=given)
+    bound.is_valid(raise_exception=True)
+    checked: dict[str, Any] = bound.validated_data
+    return checked

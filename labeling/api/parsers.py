@@ -12,6 +12,8 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 
+IMPORT_COMMAND = "import_predictions"
+
 
 class TooLarge(APIException):
     """413: more at once than one request takes."""
@@ -20,11 +22,11 @@ class TooLarge(APIException):
     default_code = "too_large"
 
 
-def too_large(what: str) -> TooLarge:
-    """The refusal of an oversized request, which names the way that takes any size."""
+def too_large(what: str, command: str) -> TooLarge:
+    """The refusal of an oversized request; it names the command that takes files of any size."""
     return TooLarge(
         _("%(what)s; send smaller batches, or a file of any size with “%(command)s”.")
-        % {"what": what, "command": "python manage.py import_predictions SLUG FILE"}
+        % {"what": what, "command": f"python manage.py {command} SLUG FILE"}
     )
 
 
@@ -44,7 +46,8 @@ class StrictJSONParser(BaseParser):
         if length > settings.INGEST_MAX_BYTES:
             raise too_large(
                 _("The request has %(n)d bytes; at most %(most)d are taken")
-                % {"n": length, "most": settings.INGEST_MAX_BYTES}
+                % {"n": length, "most": settings.INGEST_MAX_BYTES},
+                getattr((parser_context or {}).get("view"), "import_command", IMPORT_COMMAND),
             )
         try:
             return json.loads(stream.read().decode("utf-8"), parse_constant=_refuse_constant)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, re_path
 
 from labeling.api import schema  # noqa: F401  (tells the OpenAPI generator about tokens)
-from labeling.api.views import ingest, runs
+from labeling.api.views import annotate, ingest, metrics, policies, projects, runs, tasks
+from labeling.api.views.nothing import nothing_here
 
 PROJECT = "projects/<slug:slug>"
 
 urlpatterns: list[URLPattern] = [
+    path("projects/", projects.ProjectsView.as_view()),
+    path(f"{PROJECT}/", projects.ProjectView.as_view()),
+    path(f"{PROJECT}/labels/", projects.LabelsView.as_view()),
     path(f"{PROJECT}/predictions/", ingest.PredictionsView.as_view()),
+    path(f"{PROJECT}/documents/", ingest.DocumentsView.as_view()),
+    path(f"{PROJECT}/benchmark/", ingest.BenchmarkView.as_view()),
     path(f"{PROJECT}/runs/", runs.RunsView.as_view()),
     path(f"{PROJECT}/runs/<int:pk>/", runs.RunView.as_view()),
     path(f"{PROJECT}/runs/<int:pk>/close/", runs.CloseRunView.as_view()),
+    path(f"{PROJECT}/tasks/", tasks.TasksView.as_view()),
+    path(f"{PROJECT}/tasks/<path:external_id>/", tasks.TaskView.as_view()),
+    path(f"{PROJECT}/annotations/", annotate.AnnotationsView.as_view()),
+    path(f"{PROJECT}/policies/", policies.PoliciesView.as_view()),
+    path(f"{PROJECT}/policies/preview/", policies.PreviewView.as_view()),
+    path(f"{PROJECT}/policies/<int:version>/activate/", policies.ActivateView.as_view()),
+    path(f"{PROJECT}/metrics/", metrics.MetricsView.as_view()),
+    re_path("", nothing_here),
 ]

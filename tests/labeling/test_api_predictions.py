@@ -5,29 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from labeling.actions.projects import create_token
-from labeling.models import Member, Project, Role, Scope, Task, User
+from labeling.models import ApiToken, Project, Role, Scope, Task
 from tests.labeling.builders import make_member, make_project, make_user
+from tests.labeling.rest import client_as, client_of
 
 pytestmark = pytest.mark.django_db
-
-ALL_SCOPES = list(Scope.values)
-
-
-def client_of(
-    user: User, scopes: list[str] = ALL_SCOPES, member: Member | None = None
-) -> APIClient:
-    _token, secret = create_token(user=user, name="test", scopes=scopes, member=member)
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
-    return client
-
-
-def user_of(member: Member) -> User:
-    assert member.user is not None
-    return member.user
 
 
 @pytest.fixture
@@ -37,7 +22,7 @@ def project() -> Project:
 
 @pytest.fixture
 def admin(project: Project) -> APIClient:
-    return client_of(user_of(make_member(project, Role.ADMIN)))
+    return client_as(project, Role.ADMIN)
 
 
 def batch(n: int = 3, **more: Any) -> dict[str, Any]:
@@ -179,14 +164,14 @@ def test_an_outsider_learns_nothing(project: Project) -> None:
 
 @pytest.mark.parametrize("role", [Role.REGULAR, Role.EXPERT])
 def test_only_an_admin_may_send_predictions(project: Project, role: str) -> None:
-    client = client_of(user_of(make_member(project, role)))
+    client = client_as(project, role)
     assert client.post(URL, batch()).status_code == 403
     assert Task.objects.count() == 0
 
 
 def test_a_token_without_the_scope_is_refused_by_name(project: Project) -> None:
     member = make_member(project, Role.ADMIN)
-    answer = client_of(user_of(member), [Scope.READ]).post(URL, batch())
+    answer = client_of(member, [Scope.READ]).post(URL, batch())
     assert answer.status_code == 403
     assert "ingest" in answer.json()["error"]["message"]
 
@@ -197,17 +182,13 @@ def test_a_project_token_is_good_for_that_project_alone(project: Project) -> Non
     second = make_member(other, Role.REGULAR)
     second.user, second.role = member.user, Role.ADMIN
     second.save()
-    client = client_of(user_of(member), member=member)
+    client = client_of(member, bound=True)
     assert client.post(URL, batch()).status_code == 202
     assert client.post("/api/v1/projects/other/predictions/", batch()).status_code == 404
 
 
 @pytest.mark.embedded
 def test_a_revoked_token_gets_401_in_the_one_shape(project: Project, admin: APIClient) -> None:
-    from django.utils import timezone
-
-    from labeling.models import ApiToken
-
     assert admin.get("/api/v1/projects/shop/runs/").status_code == 200
     ApiToken.objects.update(revoked_at=timezone.now())
     answer = admin.get("/api/v1/projects/shop/runs/")
@@ -237,7 +218,7 @@ def test_closing_a_run_stops_it_from_taking_more(admin: APIClient) -> None:
 
 def test_a_run_of_another_project_is_not_found(admin: APIClient) -> None:
     other = make_project("other")
-    client = client_of(user_of(make_member(other, Role.ADMIN)))
+    client = client_as(other, Role.ADMIN)
     run = admin.post(URL, batch(1)).json()["run"]
     answer = client.get(f"/api/v1/projects/other/runs/{run}/")
     assert answer.status_code == 404
@@ -245,7 +226,7 @@ def test_a_run_of_another_project_is_not_found(admin: APIClient) -> None:
 
 
 def test_regular_annotators_see_no_runs(project: Project) -> None:
-    client = client_of(user_of(make_member(project, Role.REGULAR)))
+    client = client_as(project, Role.REGULAR)
     answer = client.get("/api/v1/projects/shop/runs/")
     assert answer.status_code == 403
     assert "machine output" in answer.json()["error"]["message"]

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from labeling.api.base import StrictSerializer, items_of
 from labeling.api.schema import ErrorDetailSerializer
-from labeling.models import BenchmarkAnswer, Document, Part, Question, Sampling
+from labeling.models import Document, Part, Question, Sampling
 
 
 @extend_schema_field(
@@ -45,8 +45,10 @@ class PredictionItemSerializer(serializers.Serializer[Any]):
 
 @extend_schema_field(PredictionItemSerializer(many=True))
 class PredictionItemsField(serializers.Field[Any, Any, Any, Any]):
+    command = "import_predictions"
+
     def to_internal_value(self, data: Any) -> list[Any]:
-        return items_of(data, settings.INGEST_MAX_ITEMS)
+        return items_of(data, settings.INGEST_MAX_ITEMS, self.command)
 
     def to_representation(self, value: Any) -> Any:
         return value
@@ -79,7 +81,7 @@ class PredictionsReportSerializer(serializers.Serializer[Any]):
 
 
 class DocumentItemSerializer(serializers.Serializer[Any]):
-    external_id = serializers.CharField(max_length=200)
+    id = serializers.CharField(max_length=200)
     title = serializers.CharField(max_length=500, required=False)
     text = serializers.CharField()
     section = serializers.CharField(max_length=200, required=False)
@@ -87,7 +89,7 @@ class DocumentItemSerializer(serializers.Serializer[Any]):
 
 @extend_schema_field(DocumentItemSerializer(many=True))
 class DocumentItemsField(PredictionItemsField):
-    pass
+    command = "import_documents"
 
 
 class DocumentsSerializer(StrictSerializer):
@@ -101,27 +103,32 @@ class DocumentsReportSerializer(serializers.Serializer[Any]):
 
 
 class DocumentSerializer(serializers.ModelSerializer[Document]):
+    id = serializers.CharField(source="external_id")
+
     class Meta:
         model = Document
-        fields = ["external_id", "title", "section", "text", "updated_at"]
+        fields = ["id", "title", "section", "text", "updated_at"]
 
 
 class BenchmarkItemSerializer(serializers.Serializer[Any]):
-    """One expert's answer. `text` is needed where the task is not known yet."""
+    """One expert's answer: exactly one of `label`, `unk` and `conf`."""
 
     external_id = serializers.CharField(max_length=200)
-    text = serializers.CharField(required=False)
+    text = serializers.CharField(required=False, help_text="Needed where the task is unknown.")
     question = serializers.ChoiceField(Question.choices, required=False)
     label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
-        help_text="A label's name, “unk” or “conf”; “yes” or “no” to a binary question."
+        required=False,
+        help_text="A label's name, “unk” or “conf”; “yes”, “no” or “unk” to a binary question.",
     )
-    asked_label = serializers.CharField(required=False)
-    expert = serializers.CharField(max_length=BenchmarkAnswer._meta.get_field("expert").max_length)
+    unk = serializers.BooleanField(required=False)
+    conf = serializers.ListField(child=serializers.CharField(), required=False)
+    asked_label = serializers.CharField(required=False, help_text="With a binary question.")
+    expert = serializers.CharField(max_length=150)
 
 
 @extend_schema_field(BenchmarkItemSerializer(many=True))
 class BenchmarkItemsField(PredictionItemsField):
-    pass
+    command = "import_benchmark"
 
 
 class BenchmarkSerializer(StrictSerializer):

@@ -11,6 +11,7 @@ from labeling.models import Run
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
+    status = serializers.CharField(help_text="open, closed (no new tasks) or completed.")
     configuration = serializers.CharField(source="configuration.content_hash")
     model_version = serializers.CharField(source="configuration.content.model_version")
     taxonomy_version = serializers.IntegerField(source="taxonomy.number")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
 PAGE_PARAMETERS = [
@@ -13,13 +17,22 @@ PAGE_PARAMETERS = [
 ]
 
 
-def paged(row: Any) -> serializers.Serializer[Any]:
-    """The shape of one page of `row`s."""
+def paged(row: Any, either: Any = None) -> serializers.Serializer[Any]:
+    """The shape of one page of `row`s, or of rows of another kind for another role."""
+    name = row.__name__.removesuffix("Serializer")
+    results: Any = row(many=True)
+    if either is not None:
+        results = PolymorphicProxySerializer(
+            component_name=f"{name}InPage",
+            serializers=[row, either],
+            resource_type_field_name=None,
+            many=True,
+        )
     return inline_serializer(
-        name=f"Page{row.__name__.removesuffix('Serializer')}",
+        name=f"Page{name}",
         fields={
             "next": serializers.URLField(allow_null=True),
             "previous": serializers.URLField(allow_null=True),
-            "results": row(many=True),
+            "results": results,
         },
     )

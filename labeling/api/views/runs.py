@@ -13,7 +13,7 @@ from labeling.actions import runs
 from labeling.api.base import NewestFirst, ProjectEndpoint, page_of
 from labeling.api.schema import answers
 from labeling.api.serializers.runs import RunDetailSerializer, RunSerializer
-from labeling.api.views.pages import paged
+from labeling.api.views.pages import PAGE_PARAMETERS, paged
 from labeling.models import Project, Run
 
 
@@ -30,6 +30,7 @@ class RunsView(ProjectEndpoint):
 
     @extend_schema(
         operation_id="runs_list",
+        parameters=PAGE_PARAMETERS,
         responses=answers({200: paged(RunSerializer)}, 404),
         tags=["runs"],
     )

@@ -1,0 +1,93 @@
+"""Policies, what they would do, and how good what they do is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from labeling.api.base import StrictSerializer
+from labeling.models import Part, Policy, TaskStatus
+
+
+class PolicySerializer(serializers.ModelSerializer[Policy]):
+    status = serializers.CharField(help_text="draft, active or retired.")
+    configuration = serializers.CharField(source="configuration.content_hash")
+    model_version = serializers.CharField(source="configuration.content.model_version")
+    rule = serializers.DictField(help_text="Validators by number, and the thresholds.")
+    evidence = serializers.DictField(help_text="What the rule was fitted on.")
+    certificate = serializers.DictField(
+        allow_null=True, help_text="Null for a rule that was tuned and not certified."
+    )
+
+    class Meta:
+        model = Policy
+        fields = [
+            "version",
+            "status",
+            "model_version",
+            "configuration",
+            "rule",
+            "evidence",
+            "certificate",
+            "created_at",
+            "activated_at",
+        ]
+
+
+class FitSerializer(StrictSerializer):
+    target_accuracy = serializers.FloatField(
+        required=False, min_value=0.0, max_value=1.0, help_text="Default: the project's."
+    )
+    model_version = serializers.CharField(
+        required=False, help_text="Default: the newest the project has predictions of."
+    )
+
+
+class PreviewSerializer(StrictSerializer):
+    threshold = serializers.FloatField(min_value=0.0, max_value=1.0)
+    part = serializers.ChoiceField(Part.choices, default=Part.TUNE)
+    model_version = serializers.CharField(required=False)
+
+
+class ShareSerializer(serializers.Serializer[Any]):
+    """A share with its 95 % Wilson interval; null where nothing was counted."""
+
+    successes = serializers.IntegerField()
+    n = serializers.IntegerField()
+    value = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class AcceptanceSerializer(serializers.Serializer[Any]):
+    accuracy = ShareSerializer(help_text="Right among the accepted.")
+    coverage = ShareSerializer(help_text="Accepted among all.")
+    total_accuracy = ShareSerializer(help_text="Accepted and right among all.")
+
+
+class PreviewReportSerializer(AcceptanceSerializer):
+    part = serializers.ChoiceField(Part.choices)
+    threshold = serializers.FloatField()
+    model_version = serializers.CharField()
+    note = serializers.CharField(allow_blank=True)
+
+
+class ActivePolicySerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    certified = serializers.BooleanField()
+    parts = serializers.DictField(child=AcceptanceSerializer(), help_text="By benchmark part.")
+
+
+class MetricsSerializer(serializers.Serializer[Any]):
+    policy = ActivePolicySerializer(allow_null=True)
+    classifier = serializers.DictField(
+        child=ShareSerializer(),
+        help_text="Share of benchmark answers that the current predictions get right, by part.",
+    )
+    tasks = serializers.DictField(
+        child=serializers.IntegerField(), help_text=f"By status: {', '.join(TaskStatus.values)}."
+    )
+    resolutions = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Labels that stand, by how they came about."
+    )

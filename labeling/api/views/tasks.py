@@ -1,0 +1,167 @@
+"""Tasks: pages of them, and one with what the caller's role may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
+from django.http import Http404
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling.access import Right, sees_machine_output
+from labeling.actions.taxonomy import label_names
+from labeling.api.base import ProjectEndpoint, StrictSerializer, page_of, read_query
+from labeling.api.schema import answers
+from labeling.api.serializers import tasks as shapes
+from labeling.api.views.pages import PAGE_PARAMETERS, paged
+from labeling.models import Label, Member, PlanRow, Project, Ranking, Resolution, Task, TaskStatus
+
+FILTERS = [
+    OpenApiParameter("status", str, enum=[str(value) for value in TaskStatus.values]),
+    OpenApiParameter("hard", bool, description="By the newest ranking, or that of “run”."),
+    OpenApiParameter("label", str, description="Name or key of the label that stands."),
+    OpenApiParameter("run", int, description="Tasks planned in this run."),
+]
+
+
+class FilterSerializer(StrictSerializer):
+    status = serializers.ChoiceField(TaskStatus.choices, required=False)
+    hard = serializers.BooleanField(required=False)
+    label = serializers.CharField(required=False)  # type: ignore[assignment]  # a field's name
+    run = serializers.IntegerField(required=False, min_value=1)
+
+
+class TasksView(ProjectEndpoint):
+    required = {"GET": Right.SEE}
+
+    @extend_schema(
+        operation_id="tasks_list",
+        parameters=[*FILTERS, *PAGE_PARAMETERS],
+        responses=answers(
+            {200: paged(shapes.TaskSerializer, either=shapes.AnnotatorTaskSerializer)}, 400, 404
+        ),
+        tags=["tasks"],
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Tasks in the order of their arrival. Regular annotators see texts and statuses, and
+        may filter by status alone."""
+        wanted = read_query(FilterSerializer, request)
+        tasks: QuerySet[Task] = Task.objects.filter(project=self.project)
+        if "status" in wanted:
+            tasks = tasks.filter(status=wanted["status"])
+        if not sees_machine_output(self.member):
+            if set(wanted) - {"status"}:
+                raise PermissionDenied(_("Your role in this project filters by status only."))
+            return page_of(self, tasks, shapes.AnnotatorTaskSerializer)
+        return page_of(
+            self, with_machine_output(narrowed(tasks, wanted, self.project)), shapes.TaskSerializer
+        )
+
+
+def narrowed(tasks: QuerySet[Task], wanted: Mapping[str, Any], project: Project) -> QuerySet[Task]:
+    """The tasks that the filters `run`, `hard` and `label` leave."""
+    rankings = Ranking.objects.filter(task=OuterRef("pk"), revision=OuterRef("revision"))
+    if "run" in wanted:
+        tasks = tasks.filter(Exists(PlanRow.objects.filter(task=OuterRef("pk"), run=wanted["run"])))
+        rankings = rankings.filter(run=wanted["run"])
+    if "label" in wanted:
+        label = label_names(project).get(wanted["label"])
+        if label is None:
+            raise serializers.ValidationError(
+                {"label": _("The project has no label “%(name)s”.") % {"name": wanted["label"]}}
+            )
+        tasks = tasks.filter(
+            Exists(Resolution.objects.filter(task=OuterRef("pk"), current=True, label=label))
+        )
+    tasks = tasks.annotate(hard=Subquery(rankings.order_by("-run").values("hard")[:1]))
+    return tasks.filter(hard=wanted["hard"]) if "hard" in wanted else tasks
+
+
+def with_machine_output(tasks: QuerySet[Task]) -> QuerySet[Task]:
+    standing = Resolution.objects.current().select_related("label", "member", "decision__policy")
+    return tasks.select_related("prediction__label", "prediction__model_version").prefetch_related(
+        Prefetch("resolutions", queryset=standing, to_attr="standing")
+    )
+
+
+class TaskView(ProjectEndpoint):
+    required = {"GET": Right.SEE}
+
+    @extend_schema(
+        operation_id="tasks_get",
+        responses=answers(
+            {
+                200: shapes.either(
+                    "TaskForRole", shapes.TaskDetailSerializer, shapes.AnnotatorTaskDetailSerializer
+                )
+            },
+            404,
+        ),
+        tags=["tasks"],
+    )
+    def get(self, request: Request, slug: str, external_id: str) -> Response:
+        """One task: everything for experts and admins; for regular annotators the text, its
+        status and their own answers."""
+        tasks = narrowed(Task.objects.filter(project=self.project), {}, self.project)
+        task = with_machine_output(tasks).filter(external_id=external_id).first()
+        if task is None:
+            raise Http404(_("The project has no task of this external_id."))
+        if sees_machine_output(self.member):
+            return Response(detail(task))
+        return Response(
+            {
+                **shapes.AnnotatorTaskSerializer(task).data,
+                "own_answers": shapes.OwnAnswerSerializer(own(task, self.member), many=True).data,
+            }
+        )
+
+
+def own(task: Task, member: Member) -> QuerySet[Any]:
+    return _answers(task).filter(member=member)
+
+
+def _answers(task: Task) -> QuerySet[Any]:
+    return (
+        task.annotations.current()
+        .select_related("label", "asked_label", "member")
+        .prefetch_related("conf_labels")
+    )
+
+
+def detail(task: Task) -> dict[str, Any]:
+    """The task with what machines and people said of its present text."""
+    present = {"revision": task.revision}
+    verdicts = task.verdicts.filter(**present).select_related("validator", "asked_label")
+    decisions = task.decisions.filter(**present).select_related("label", "policy")
+    passages = task.retrieved.filter(**present).select_related("document").order_by("index", "rank")
+    reasons = task.reasonings.filter(**present).select_related("validator")
+    keys = dict(task.project.labels.values_list("pk", "key"))
+    context = {"keys": {str(pk): key for pk, key in keys.items()}}
+    return {
+        **shapes.TaskSerializer(task).data,
+        "candidates": shapes.CandidateSerializer(candidates(task), many=True).data,
+        "verdicts": shapes.VerdictSerializer(
+            verdicts.order_by("run", "validator"), many=True, context=context
+        ).data,
+        "decisions": shapes.DecisionSerializer(decisions.order_by("pk"), many=True).data,
+        "documents": shapes.PassageSerializer(passages, many=True).data,
+        "reasoning": shapes.ReasoningSerializer(reasons, many=True).data,
+        "answers": shapes.AnswerSerializer(_answers(task), many=True).data,
+    }
+
+
+def candidates(task: Task) -> list[dict[str, Any]]:
+    """The newest ranking of the present text, best first."""
+    ranking = task.rankings.filter(revision=task.revision).order_by("-run").first()
+    ranked = ranking.candidates if ranking else []
+    labels = Label.objects.in_bulk([int(entry[0]) for entry in ranked])
+    return [
+        {"label": labels[int(pk)], "probability": after, "before": before}
+        for pk, after, before in ranked
+    ]
