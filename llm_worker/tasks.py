@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Task, shared_task
-from django.utils import timezone
 
-from labeling import dispatch
-from labeling.actions import runs
 from labeling.actions.decide import decide as decide_rows
-from labeling.models import Artifact, PlanRow, Project, Stage, TaskStatus
+from labeling.models import Project, Stage
+from llm_worker.pipeline.sweep import sweep as find_work
 from llm_worker.pipeline.work import beat, work
 
 RERANK_BATCH = 256
@@ -53,20 +51,7 @@ def assist(self: Task[..., int]) -> int:
 
 @shared_task(queue="default")
 def sweep() -> None:
-    """Pick up what a lost message left: due rows of every stage, old runs, unscored tasks."""
-    runs.close_due_runs()
-    runs.complete_runs()
-    due = PlanRow.objects.unfinished().due(timezone.now())
-    for stage in due.order_by().values_list("stage", flat=True).distinct():
-        dispatch.nudge(stage)
-    unscored = Project.objects.live().filter(
-        tasks__prediction__isnull=True,
-        tasks__status=TaskStatus.PROCESSING,
-        artifacts__kind=Artifact.Kind.CLASSIFIER,
-        artifacts__active=True,
-    )
-    for pk in unscored.order_by().values_list("pk", flat=True).distinct():
-        dispatch.classify(pk)
+    find_work()
 
 
 @shared_task(bind=True, queue="default")
