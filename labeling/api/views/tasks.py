@@ -22,6 +22,7 @@ from labeling.api.serializers import tasks as shapes
 from labeling.api.views.pages import PAGE_PARAMETERS, paged
 from labeling.models import Label, Member, PlanRow, Project, Ranking, Resolution, Task, TaskStatus
 
+LARGEST_ID = 2**63 - 1
 FILTERS = [
     OpenApiParameter("status", str, enum=[str(value) for value in TaskStatus.values]),
     OpenApiParameter("hard", bool, description="By the newest ranking, or that of “run”."),
@@ -34,7 +35,7 @@ class FilterSerializer(StrictSerializer):
     status = serializers.ChoiceField(TaskStatus.choices, required=False)
     hard = serializers.BooleanField(required=False)
     label = serializers.CharField(required=False)  # type: ignore[assignment]  # a field's name
-    run = serializers.IntegerField(required=False, min_value=1)
+    run = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
 
 class TasksView(ProjectEndpoint):
