@@ -1,0 +1,79 @@
+"""`export SLUG --format jsonl|csv`: one row a task with its label and where it comes from."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from labeling.formats.csv_export import write_csv
+from labeling.formats.export import export_columns, export_rows
+from labeling.formats.jsonl import write_jsonl
+from labeling.management.base import find_project
+from labeling.management.progress import Progress
+from labeling.models import TaskStatus
+
+
+class Command(BaseCommand):
+    help = "Write one row for each task: its label, who decided it, by which rule, how surely."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help="address of the project")
+        parser.add_argument("--format", choices=("jsonl", "csv"), required=True)
+        parser.add_argument("--output", type=Path, help="file (default: standard output)")
+        parser.add_argument(
+            "--status", choices=TaskStatus.values, help="only tasks of this status (default: all)"
+        )
+        parser.add_argument(
+            "--raw",
+            action="store_true",
+            help="CSV without apostrophes before texts that a spreadsheet would run as formulas",
+        )
+
+    def handle(
+        self,
+        *,
+        slug: str,
+        format: str,
+        output: Path | None,
+        status: str | None,
+        raw: bool,
+        **options: Any,
+    ) -> None:
+        rows = self._counted(export_rows(find_project(slug), status=status))
+        lines = write_csv(rows, export_columns(), raw=raw) if format == "csv" else write_jsonl(rows)
+        if output is not None:
+            save(lines, output)
+            return
+        binary = getattr(self.stdout, "buffer", None)
+        for line in lines:
+            if binary is not None:
+                binary.write(line)
+            else:
+                self.stdout.write(line.decode(), ending="")
+
+    def _counted(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        progress, count = Progress(), 0
+        for row in rows:
+            yield row
+            count += 1
+            if count % 1000 == 0:
+                progress("exported", count, 0)
+        progress("exported", count, count)
+        progress.close()
+
+
+def save(lines: Iterator[bytes], output: Path) -> None:
+    """Write beside the file and rename, so that nobody finds half an export."""
+    aside = output.with_name(f".{output.name}.part")
+    try:
+        with aside.open("wb") as handle:
+            handle.writelines(lines)
+        aside.replace(output)
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""`import_documents SLUG FILE`: documents that people and validators consult."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from labeling.actions.documents import import_documents
+from labeling.formats.documents import read_documents
+from labeling.management.base import find_project
+from labeling.management.files import mistakes_in_words
+
+
+class Command(BaseCommand):
+    help = (
+        "Import documents with id, text and maybe title and section, from JSON lines, a JSON list "
+        "or a CSV. A known id takes the new content; importing a file again changes nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help="address of the project")
+        parser.add_argument("file", type=Path, help=".jsonl, .json or .csv")
+        parser.add_argument(
+            "--raw", action="store_true", help="leave apostrophes in front of CSV cells alone"
+        )
+
+    def handle(self, *, slug: str, file: Path, raw: bool, **options: Any) -> None:
+        project = find_project(slug)
+        with mistakes_in_words():
+            report = import_documents(
+                project=project, items=read_documents(file, raw=raw), by="command line"
+            )
+        self.stdout.write(
+            f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged."
+        )

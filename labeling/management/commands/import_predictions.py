@@ -1,0 +1,95 @@
+"""`import_predictions SLUG FILE`: predictions of the upstream classifier, from a file."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from labeling.actions.ingest import OnChangedText, OnError, ingest_file
+from labeling.formats.predictions import read_predictions
+from labeling.management.base import MAX_SHOWN, find_project
+from labeling.management.files import mistakes_in_words
+from labeling.management.progress import Progress
+from labeling.models import ScoreKind
+
+
+class Command(BaseCommand):
+    help = (
+        "Import predictions: JSON lines with external_id, text and logits or probabilities (a list "
+        "in the order of the labels, or an object of label and number), or a CSV with external_id, "
+        "text and a column for each label (or one column logits or probabilities with JSON). "
+        "Importing a file again changes nothing."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help="address of the project")
+        parser.add_argument("file", type=Path, help=".jsonl or .csv")
+        parser.add_argument(
+            "--model-version",
+            default="",
+            help="the classifier that the scores come from (default: the name of the file)",
+        )
+        parser.add_argument(
+            "--on-error",
+            choices=("reject_batch", "skip_row"),
+            default="reject_batch",
+            help="store nothing if a row has a mistake (default), or skip such rows",
+        )
+        parser.add_argument(
+            "--on-changed-text",
+            choices=("error", "revise"),
+            default="error",
+            help="new text for a known external_id: a mistake (default), or a new revision",
+        )
+        parser.add_argument(
+            "--score-kind",
+            choices=ScoreKind.values,
+            help="what a CSV's label columns hold (default: seen from its first row)",
+        )
+        parser.add_argument(
+            "--raw", action="store_true", help="leave apostrophes in front of CSV cells alone"
+        )
+
+    def handle(
+        self,
+        *,
+        slug: str,
+        file: Path,
+        model_version: str,
+        on_error: OnError,
+        on_changed_text: OnChangedText,
+        score_kind: str | None,
+        raw: bool,
+        **options: Any,
+    ) -> None:
+        project = find_project(slug)
+        if not model_version:
+            model_version = file.stem
+            self.stderr.write(f"The scores are taken as those of the model “{model_version}”.")
+        progress = Progress()
+        read: partial[Iterator[object]] = partial(
+            read_predictions, file, score_kind=score_kind, raw=raw
+        )
+        with mistakes_in_words():
+            report = ingest_file(
+                project=project,
+                model_version=model_version,
+                read=read,
+                on_error=on_error,
+                on_changed_text=on_changed_text,
+                by="command line",
+                progress=lambda what, rows: progress(what, rows, 0),
+            )
+        progress.close()
+        for detail in report.errors[:MAX_SHOWN]:
+            self.stderr.write(f"  row {detail.index}: {detail.field}: {detail.message}")
+        runs = ", ".join(str(run.pk) for run in report.runs)
+        self.stdout.write(
+            f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged, "
+            f"{report.bad_rows} refused; {f'run {runs}' if runs else 'no run'}."
+        )
