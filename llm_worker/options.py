@@ -49,3 +49,11 @@ def distribution(options: tuple[str, ...], weights: npt.ArrayLike) -> OptionProb
 def binary_distribution(probability_of_yes: float) -> OptionProbabilities:
     """The answer to a binary question, mass 1."""
     return OptionProbabilities(BINARY_OPTIONS, (probability_of_yes, 1.0 - probability_of_yes))
+
+
+def unk_distribution(
+    options: tuple[str, ...], logits: npt.ArrayLike, *, unk_logit: float, temperature: float
+) -> OptionProbabilities:
+    """softmax([logits, unk_logit] / temperature) over candidates and `unk`, mass 1."""
+    scores = np.append(np.asarray(logits, dtype=np.float64), unk_logit)
+    return distribution(options, softmax(scores, temperature=temperature))
