@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -77,7 +78,7 @@ class CursorPages(CursorPagination):
         """Positions are ids; anything else would break the query."""
         cursor = super().decode_cursor(request)
         position = cursor.position if cursor else None
-        if position is not None and not (position.isascii() and position.isdigit()):
+        if position is not None and not re.fullmatch("[0-9]{1,18}", str(position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 

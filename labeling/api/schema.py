@@ -56,9 +56,9 @@ MEANINGS = {
 }
 
 
-def answers(success: dict[int, Any], *refusals: int) -> dict[int, Any]:
+def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
     """The responses of an endpoint: what it gives, and the refusals that any endpoint may give
-    besides those named."""
+    besides those named. Keys of `success` are a status, or a status and a content type."""
     return success | {
         status: OpenApiResponse(ErrorSerializer, description=MEANINGS[status])
         for status in sorted({401, 403, *refusals})

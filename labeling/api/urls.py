@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 
 from labeling.api import schema  # noqa: F401  (tells the OpenAPI generator about tokens)
-from labeling.api.views import annotate, ingest, metrics, policies, projects, runs, tasks
+from labeling.api.views import annotate, export, ingest, metrics, policies, projects, runs, tasks
 from labeling.api.views.nothing import nothing_here
 
 PROJECT = "projects/<slug:slug>"
@@ -27,5 +27,6 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}/policies/preview/", policies.PreviewView.as_view()),
     path(f"{PROJECT}/policies/<int:version>/activate/", policies.ActivateView.as_view()),
     path(f"{PROJECT}/metrics/", metrics.MetricsView.as_view()),
+    path(f"{PROJECT}/export/", export.ExportView.as_view()),
     re_path("", nothing_here),
 ]
