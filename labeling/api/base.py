@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import sees_machine_output
-from labeling.api.parsers import StrictJSONParser, too_large
+from labeling.api.parsers import IMPORT_COMMAND, StrictJSONParser, too_large
 from labeling.models import Member, Project, User
 
 
@@ -45,6 +45,10 @@ class Endpoint(APIView):
 
     parser_classes = [StrictJSONParser]
     content_negotiation_class = AlwaysJSON
+    checks_rows = False
+    """Does the action look for texts that cannot be stored, and name their rows?"""
+    import_command = IMPORT_COMMAND
+    """The command that takes what is too large for one request."""
 
     def signed_in(self) -> User:
         user = self.request.user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import IO, Any, NoReturn
 
@@ -12,6 +13,8 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 
+# Escapes by which a NUL or a surrogate comes into JSON: bodies without them need no closer look.
+SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 IMPORT_COMMAND = "import_predictions"
 
 
@@ -42,21 +45,48 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        view = (parser_context or {}).get("view")
         length = _content_length(parser_context)
         if length > settings.INGEST_MAX_BYTES:
             raise too_large(
                 _("The request has %(n)d bytes; at most %(most)d are taken")
                 % {"n": length, "most": settings.INGEST_MAX_BYTES},
-                getattr((parser_context or {}).get("view"), "import_command", IMPORT_COMMAND),
+                getattr(view, "import_command", IMPORT_COMMAND),
             )
+        raw = stream.read()
         try:
-            return json.loads(stream.read().decode("utf-8"), parse_constant=_refuse_constant)
+            body = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
         except UnicodeDecodeError:
             raise ParseError(_("The request body is not UTF-8.")) from None
         except RecursionError:
             raise ParseError(_("The JSON is nested too deeply.")) from None
         except ValueError as error:
             raise ParseError(_("The body is not JSON: %(why)s.") % {"why": error}) from None
+        if not getattr(view, "checks_rows", False) and SUSPECT.search(raw) and not _storable(body):
+            raise ParseError(_("A text holds a NUL character or half of a surrogate pair."))
+        return body
+
+
+def _storable(body: Any) -> bool:
+    """Can both databases store every text in `body`?"""
+    waiting = [body]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and ("\x00" in value or not _encodes(value)):
+            return False
+    return True
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _content_length(context: Mapping[str, Any] | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -131,6 +132,16 @@ def test_a_number_too_large_for_a_float_is_a_row_error(admin: APIClient) -> None
     answer = admin.post(URL, raw, content_type="application/json")
     assert answer.status_code == 422
     assert answer.json()["error"]["details"][0]["index"] == 0
+
+
+def test_a_text_that_no_database_can_store_is_a_row_error(admin: APIClient) -> None:
+    body = batch(on_error="skip_row")
+    body["items"][1]["text"] = "NUL \x00"
+    body["items"][2]["metadata"] = {"half": "\ud83d"}
+    raw = json.dumps(body)
+    answer = admin.post(URL, raw, content_type="application/json")
+    assert answer.status_code == 202
+    assert [row["index"] for row in answer.json()["errors"]] == [1, 2]
 
 
 @pytest.mark.parametrize("body", [[], "text", 3, None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling.models import Event, Member, Project, Role, Scope
@@ -58,7 +59,6 @@ def test_the_same_address_twice_is_a_conflict(project: Project) -> None:
         ({"slug": "x", "name": "X", "labels": ["a", "b"], "colour": "red"}, 400, "colour"),
         ({"slug": "x y", "name": "X", "labels": ["a", "b"]}, 400, "slug"),
         ({"slug": "x", "name": "X", "labels": ["a", "b"], "blind_share": 2}, 400, "blind_share"),
-        ({"slug": "x", "name": "nul\u0000", "labels": ["a", "b"]}, 400, "name"),
     ],
 )
 def test_a_wrong_project_is_refused_by_field(body: dict[str, Any], status: int, field: str) -> None:
@@ -139,8 +139,6 @@ def test_labels_made_from_an_old_version_are_a_conflict(project: Project) -> Non
 
 
 def test_an_archived_project_is_not_found(project: Project) -> None:
-    from django.utils import timezone
-
     admin = client_as(project, Role.ADMIN)
     Project.objects.update(archived_at=timezone.now())
     assert admin.get(SHOP).status_code == 404
@@ -158,3 +156,21 @@ def test_a_session_may_read_over_rest_too(project: Project) -> None:
     client = APIClient()
     client.force_login(user_of(member))
     assert client.get(SHOP).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["a\\u0000b", "\\ud83d", "\\uDE00"])
+def test_a_text_that_no_database_can_store_is_refused(project: Project, text: str) -> None:
+    admin = client_as(project, Role.ADMIN)
+    raw = '{"labels": ["a", {"name": "b", "examples": ["TEXT"]}]}'.replace("TEXT", text)
+    answer = admin.put(f"{SHOP}labels/", raw, content_type="application/json")
+    assert answer.status_code == 400
+    assert "surrogate" in answer.json()["error"]["message"]
+    assert project.labels.count() == 3
+
+
+def test_an_escaped_emoji_is_a_text_like_any_other(project: Project) -> None:
+    admin = client_as(project, Role.ADMIN)
+    raw = '{"labels": ["a", {"name": "b", "examples": ["\\ud83d\\ude00"]}]}'
+    answer = admin.put(f"{SHOP}labels/", raw, content_type="application/json")
+    assert answer.status_code == 200
+    assert answer.json()["labels"][1]["examples"] == ["\U0001f600"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from labeling.actions.resolve import resolve
 from labeling.api.serializers.tasks import AnnotatorTaskDetailSerializer, TaskDetailSerializer
 from labeling.models import Annotation, Project, Ranking, Role, Run, Task, TaskStatus, Verdict
 from tests.labeling.builders import (
@@ -110,8 +111,6 @@ def test_filters_narrow_the_list(project: Project, query: str, expected: set[str
     }
     for name in ("easy", "hard", "done"):
         plan(run, tasks[name], hard=name != "easy")
-    from labeling.actions.resolve import resolve
-
     resolve(task=tasks["done"], source="imported", by="test", label=label_of(project, "b"))
     answer = client_as(project, Role.EXPERT).get(f"{TASKS}?{query.replace('RUN', str(run.pk))}")
     assert answer.status_code == 200, answer.json()
@@ -143,8 +142,6 @@ def test_a_made_up_cursor_is_no_error_of_ours(project: Project, position: str) -
 def test_the_number_of_queries_does_not_grow_with_the_page(
     project: Project, django_assert_max_num_queries: Any
 ) -> None:
-    from labeling.actions.resolve import resolve
-
     run = make_run(project)
     for number in range(6):
         task = make_task(project, f"t{number}")
@@ -201,9 +198,10 @@ def test_regular_annotators_do_not_filter_by_machine_output(project: Project, qu
 
 
 def test_an_unknown_task_is_404(project: Project) -> None:
-    answer = client_as(project, Role.REGULAR).get(f"{TASKS}nothing/")
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+    for external_id in ("nothing", "%00"):
+        answer = client_as(project, Role.REGULAR).get(f"{TASKS}{external_id}/")
+        assert answer.status_code == 404
+        assert answer.json()["error"]["code"] == "not_found"
 
 
 def test_tasks_of_another_project_stay_there(project: Project, worked: Task) -> None:

@@ -29,6 +29,7 @@ from labeling.api.views.pages import PAGE_PARAMETERS, paged
 
 class PredictionsView(ProjectEndpoint):
     required = {"POST": Right.INGEST}
+    checks_rows = True
 
     @extend_schema(
         operation_id="predictions_send",
@@ -56,6 +57,7 @@ class PredictionsView(ProjectEndpoint):
 class DocumentsView(ProjectEndpoint):
     required = {"GET": Right.SEE, "POST": Right.INGEST}
     machine_output = True
+    checks_rows = True
     import_command = "import_documents"
 
     @extend_schema(
@@ -83,6 +85,7 @@ class DocumentsView(ProjectEndpoint):
 
 class BenchmarkView(ProjectEndpoint):
     required = {"POST": Right.MANAGE}
+    checks_rows = True
     import_command = "import_benchmark"
 
     @extend_schema(

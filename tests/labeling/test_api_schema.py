@@ -1,0 +1,89 @@
+"""The OpenAPI description is valid, complete, and says how to sign in."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.test import Client
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    out = io.StringIO()
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=out)
+    found: dict[str, Any] = yaml.safe_load(out.getvalue())
+    return found
+
+
+CONTRACT = {
+    "/projects/": {"get", "post"},
+    "/projects/{slug}/": {"get", "patch"},
+    "/projects/{slug}/labels/": {"get", "put"},
+    "/projects/{slug}/predictions/": {"post"},
+    "/projects/{slug}/runs/": {"get"},
+    "/projects/{slug}/runs/{id}/": {"get"},
+    "/projects/{slug}/runs/{id}/close/": {"post"},
+    "/projects/{slug}/tasks/": {"get"},
+    "/projects/{slug}/tasks/{external_id}/": {"get"},
+    "/projects/{slug}/annotations/": {"post"},
+    "/projects/{slug}/documents/": {"get", "post"},
+    "/projects/{slug}/benchmark/": {"post"},
+    "/projects/{slug}/policies/": {"get", "post"},
+    "/projects/{slug}/policies/{version}/activate/": {"post"},
+    "/projects/{slug}/policies/preview/": {"get", "post"},
+    "/projects/{slug}/metrics/": {"get"},
+    "/projects/{slug}/export/": {"get"},
+}
+
+
+def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_address_of_the_contract_is_described(schema: dict[str, Any]) -> None:
+    found: dict[str, set[str]] = {}
+    for path, method, _operation in operations(schema):
+        found.setdefault(path.removeprefix("/api/v1"), set()).add(method)
+    assert found == CONTRACT
+
+
+def test_every_refusal_is_described_by_the_one_error_shape(schema: dict[str, Any]) -> None:
+    for path, method, operation in operations(schema):
+        refusals = {code: r for code, r in operation["responses"].items() if code >= "400"}
+        assert {"401", "403"} <= set(refusals), (path, method)
+        for refusal in refusals.values():
+            reference = refusal["content"]["application/json"]["schema"]["$ref"]
+            assert reference == "#/components/schemas/Error"
+
+
+def test_every_success_has_a_shape_and_every_operation_a_name_of_its_own(
+    schema: dict[str, Any],
+) -> None:
+    names = [operation["operationId"] for _path, _method, operation in operations(schema)]
+    assert len(names) == len(set(names))
+    for path, method, operation in operations(schema):
+        success = [r for code, r in operation["responses"].items() if code < "300"]
+        assert success, (path, method)
+        assert all(answer.get("content") for answer in success), (path, method)
+        if method in ("put", "patch"):
+            assert operation["requestBody"]["content"], (path, method)
+
+
+def test_the_token_stands_in_the_schema(schema: dict[str, Any]) -> None:
+    token = schema["components"]["securitySchemes"]["token"]
+    assert (token["in"], token["name"]) == ("header", "Authorization")
+    assert all({"token": []} in operation["security"] for _p, _m, operation in operations(schema))
+
+
+@pytest.mark.django_db
+def test_schema_and_pages_are_served(client: Client) -> None:
+    assert client.get("/api/v1/schema/").status_code == 200
+    assert client.get("/api/v1/docs/").status_code == 200
