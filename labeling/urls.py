@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, include, path
+
+from labeling.views import adjudicate, annotate, history, projects, runs, tokens
 
 app_name = "labeling"
-urlpatterns: list[URLPattern] = []
+
+project_pages: list[URLPattern] = [
+    path("", projects.overview, name="overview"),
+    path("annotate/", annotate.annotate, name="annotate"),
+    path("annotate/undo/", annotate.take_back, name="undo"),
+    path("annotate/hold/", annotate.hold, name="hold"),
+    path("annotate/labels/", annotate.labels, name="labels"),
+    path("history/", history.history, name="history"),
+    path("history/<int:annotation_id>/", history.change, name="change"),
+    path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/<int:run_id>/", runs.run, name="run"),
+]
+
+urlpatterns = [
+    path("", projects.home, name="home"),
+    path("p/<slug:slug>/", include(project_pages)),
+    path("account/tokens/", tokens.tokens, name="tokens"),
+    path("account/tokens/<int:token_id>/revoke/", tokens.revoke, name="revoke_token"),
+]

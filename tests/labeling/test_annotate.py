@@ -11,7 +11,7 @@ from labeling.actions.annotate import undo
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.lease import next_task
 from labeling.actions.resolve import resolve
-from labeling.models import Annotation, Event, Member, Project, Resolution, Task
+from labeling.models import Annotation, AuditDraw, Event, Member, Project, Resolution, Task
 from tests.labeling.builders import label_of, make_member, make_project
 from tests.labeling.cast import deferred, say
 from tests.labeling.test_lease import audited
@@ -270,16 +270,14 @@ def test_an_audit_answer_is_stored_and_changes_no_resolution(
     draw = audited(project)
     before = stands(draw.task)
     outcome = say(eve, draw.task, "c", purpose="audit")
-    draw.refresh_from_db()
     assert outcome.standing is None
-    assert draw.answered_at is not None
+    assert AuditDraw.objects.get().answered_at is not None
     assert stands(draw.task) == before
     fay = make_member(project, "expert", "fay")
     with pytest.raises(Conflict, match="Somebody else"):
         say(fay, draw.task, "a", purpose="audit")
     undo(member=eve)
-    draw.refresh_from_db()
-    assert draw.answered_at is None
+    assert AuditDraw.objects.get().answered_at is None
     assert next_task(member=eve).task == draw.task  # type: ignore[union-attr]
 
 

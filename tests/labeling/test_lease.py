@@ -16,6 +16,7 @@ from tests.labeling.builders import (
     label_of,
     make_decision,
     make_member,
+    make_policy,
     make_prediction,
     make_project,
     make_run,
@@ -199,13 +200,14 @@ def test_a_new_question_is_shown_anew(project: Project, ann: Member) -> None:
 def audited(project: Project, name: str = "a") -> AuditDraw:
     task = make_task(project, status="resolved")
     label = label_of(project, name)
-    decision = make_decision(task, make_run(project), label)
+    run, policy = make_run(project), make_policy(project)
+    decision = make_decision(task, run, label, policy=policy)
     return AuditDraw.objects.create(
         decision=decision,
         task=task,
         revision=1,
         label=label,
-        policy=decision.policy,
+        policy=policy,
         probability=0.5,
         seed="0",
     )

@@ -1,0 +1,152 @@
+"""The labeling page: one task, keyboard first, the next one in the answer to the last."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from labeling.access import Right, page
+from labeling.actions import annotate as answers
+from labeling.actions.errors import ActionRefused, Conflict
+from labeling.actions.lease import next_task, renew, waiting_for
+from labeling.models import Lease, Member, Purpose, Task, TaskStatus
+from labeling.views.forms import AnswerForm
+from labeling.views.panel import build, in_words
+from labeling.views.search import cards, find
+from labeling.views.shell import PageRequest, shell
+
+COUNT_UP_TO = 1000
+PACE_OVER = 20
+
+
+@page(Right.ANNOTATE)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def annotate(request: PageRequest) -> HttpResponse:
+    """The member's task; POST takes its answer and shows the next one."""
+    return _take(request) if request.method == "POST" else _show(request)
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def take_back(request: PageRequest) -> HttpResponse:
+    """Undo the last answer and show its task again."""
+    try:
+        annotation = answers.undo(member=request.member)
+    except ActionRefused as refused:
+        return _refuse(request, refused.message, status=422)
+    if not request.htmx:
+        return redirect("labeling:annotate", slug=request.project.slug)
+    return _show(
+        request, said=_("Your answer is taken back. The task again:"), chosen=in_words(annotation)
+    )
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def hold(request: PageRequest) -> HttpResponse:
+    """Renew the member's leases, while the person is at work."""
+    for lease in request.member.leases.live().select_related("member__project"):
+        renew(lease=lease)
+    return HttpResponse(status=204)
+
+
+@page(Right.ANNOTATE)
+@require_GET
+def labels(request: PageRequest) -> HttpResponse:
+    """Labels that a search finds; all of them for an empty search."""
+    query = request.GET.get("q", "")[:200]
+    context = {"hits": find(list(cards(request.project).values()), query), "query": query}
+    return render(request, "labeling/annotate.html#hits", context)
+
+
+def _take(request: PageRequest) -> HttpResponse:
+    form = AnswerForm(request.POST, project=request.project)
+    if not form.is_valid():
+        return _refuse(request, form.sentence(), status=422)
+    task = request.project.tasks.filter(pk=form.cleaned_data["task"]).first()
+    if task is None:
+        return _refuse(request, _("This task is not here any more."), status=409)
+    lease = Lease.objects.filter(pk=form.cleaned_data["lease"], task=task, member=request.member)
+    under = lease.first()
+    asked = form.cleaned_data["asked"]
+    try:
+        outcome = answers.answer(
+            member=request.member,
+            task=task,
+            purpose=under.purpose if under else Purpose.LABEL,
+            visible=under.visible if under else {"unknown": "the lease was gone"},
+            asked_label=form.labels.get(asked) if asked else None,
+            **form.answer(),
+        )
+    except ActionRefused as refused:
+        status = 409 if isinstance(refused, Conflict) else 422
+        return _refuse(request, refused.message, status=status)
+    if not request.htmx:
+        if outcome.note:
+            messages.info(request, outcome.note)
+        return redirect("labeling:annotate", slug=request.project.slug)
+    return _show(request, said=_("Saved."), note=outcome.note)
+
+
+def _show(request: PageRequest, *, chosen: str = "", **more: Any) -> HttpResponse:
+    """The page, or for htmx only the part of it that changes."""
+    context = shell(request, "annotate", **_work(request, chosen), **more)
+    template = "labeling/annotate.html#work" if request.htmx else "labeling/annotate.html"
+    return render(request, template, context)
+
+
+def _work(request: PageRequest, chosen: str = "") -> dict[str, Any]:
+    member = request.member
+    lease = next_task(member=member)
+    if lease is None:
+        return {"panel": None, "why": _why_nothing(member), "progress": _progress(member)}
+    query = request.GET.get("q", "")[:200]
+    return {
+        "panel": build(lease.task, lease.visible, lease_id=lease.pk, chosen=chosen),
+        "progress": _progress(member),
+        "query": query,
+        "hits": find(list(cards(request.project).values()), query) if query else (),
+    }
+
+
+def _refuse(request: PageRequest, sentence: str, *, status: int) -> HttpResponse:
+    """Say why not, and leave the task and the choice where they are."""
+    context = {"sentence": sentence, "project": request.project, "is_stale": status == 409}
+    if request.htmx:
+        response = render(request, "labeling/annotate.html#refusal", context, status=status)
+        response["HX-Retarget"], response["HX-Reswap"] = "#notice", "innerHTML"
+        return response
+    context = shell(request, "annotate", **_work(request), **context)
+    return render(request, "labeling/annotate.html", context, status=status)
+
+
+def _progress(member: Member) -> dict[str, Any]:
+    """Done today, left for this member, and seconds a task over the last answers."""
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    mine = member.annotations.current().filter(purpose__in=(Purpose.LABEL, Purpose.AUDIT))
+    recent = mine.filter(seconds__isnull=False).order_by("-pk")
+    seconds = [value for value in recent.values_list("seconds", flat=True)[:PACE_OVER] if value]
+    left = waiting_for(member)[: COUNT_UP_TO + 1].count()
+    return {
+        "today": mine.filter(created_at__gte=today).count(),
+        "left": min(left, COUNT_UP_TO),
+        "more": left > COUNT_UP_TO,
+        "pace": statistics.median(seconds) if seconds else None,
+    }
+
+
+def _why_nothing(member: Member) -> dict[str, int]:
+    """How many tasks are where, so that an empty queue explains itself."""
+    by_status = Task.objects.filter(project_id=member.project_id).order_by().values("status")
+    counts = dict(by_status.annotate(n=Count("pk")).values_list("status", "n"))
+    return {status: counts.get(status, 0) for status in TaskStatus.values}

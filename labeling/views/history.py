@@ -1,0 +1,91 @@
+"""A member's own answers, each open to change while its text stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import F
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from labeling.access import ProjectRequest, Right, page
+from labeling.actions.annotate import answer
+from labeling.actions.errors import ActionRefused
+from labeling.models import Annotation, Assistance, Purpose
+from labeling.views.forms import AnswerForm
+from labeling.views.language import language_of
+from labeling.views.panel import build, in_words
+from labeling.views.shell import shell
+
+PER_PAGE = 50
+# Audits look like any other answer, here too.
+SHOWN = (Purpose.LABEL, Purpose.AUDIT)
+
+
+@page(Right.ANNOTATE)
+@require_GET
+def history(request: ProjectRequest) -> HttpResponse:
+    """The member's answers, newest first."""
+    mine = request.member.annotations.current().filter(purpose__in=SHOWN)
+    newest = mine.select_related("task", "label", "asked_label").prefetch_related("conf_labels")
+    found = Paginator(newest.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page"))
+    for annotation in found:
+        annotation.task.language = language_of(annotation.task.text)  # type: ignore[attr-defined]
+    return render(request, "labeling/history.html", shell(request, "history", page=found))
+
+
+@page(Right.ANNOTATE)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def change(request: ProjectRequest, annotation_id: int) -> HttpResponse:
+    """One answer with its task, to be changed; help that waits for an answer is shown now."""
+    annotation = get_object_or_404(
+        Annotation.objects.current().select_related("task__project", "asked_label"),
+        pk=annotation_id,
+        member=request.member,
+        purpose__in=SHOWN,
+        revision=F("task__revision"),
+    )
+    visible = _visible_after(annotation)
+    sentence, status = "", 200
+    if request.method == "POST":
+        form = AnswerForm(request.POST, project=request.project)
+        try:
+            if not form.is_valid():
+                raise ActionRefused(form.sentence())
+            answer(
+                member=request.member,
+                task=annotation.task,
+                asked_label=annotation.asked_label,
+                purpose=annotation.purpose,
+                visible=visible,
+                **form.answer(),
+            )
+        except ActionRefused as refused:
+            sentence, status = refused.message, 422
+        else:
+            messages.success(request, _("Your answer is changed."))
+            return redirect("labeling:history", slug=request.project.slug)
+    panel = build(annotation.task, visible, chosen=in_words(annotation))
+    content = shell(request, "history", panel=panel, sentence=sentence, comment=annotation.comment)
+    return render(request, "labeling/change.html", content, status=status)
+
+
+def _visible_after(annotation: Annotation) -> dict[str, Any]:
+    """What may be shown once there is an answer: all of it under "after the first answer"."""
+    visible = {
+        **annotation.visible,
+        "question": annotation.question,
+        "asked_label": annotation.asked_label_id,
+    }
+    project = annotation.task.project
+    after = project.assistance == Assistance.AFTER_FIRST and visible.get("blind") is False
+    if after:
+        shown = dict.fromkeys(("documents", "verdicts", "reasoning"), True)
+        visible |= shown | {"scores": project.show_scores, "after_answer": True}
+    return visible

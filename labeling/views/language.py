@@ -1,0 +1,37 @@
+"""Which language a text is marked with, as far as its letters tell."""
+
+from __future__ import annotations
+
+import re
+
+_SCRIPTS = (
+    ("ja", re.compile(r"[\u3040-\u30ff]")),
+    ("ko", re.compile(r"[\uac00-\ud7af]")),
+    ("zh", re.compile(r"[\u4e00-\u9fff]")),
+    ("uk", re.compile(r"[іїєґІЇЄҐ]")),
+    ("ru", re.compile(r"[\u0400-\u04ff]")),
+    ("el", re.compile(r"[\u0370-\u03ff]")),
+    ("he", re.compile(r"[\u0590-\u05ff]")),
+    ("ar", re.compile(r"[\u0600-\u06ff]")),
+    ("hi", re.compile(r"[\u0900-\u097f]")),
+    ("th", re.compile(r"[\u0e00-\u0e7f]")),
+)
+_LETTERS = re.compile(r"[^\W\d_]")
+_ENOUGH = 0.3
+
+
+def language_of(text: str) -> str:
+    """A language tag for `lang`, or "" (unknown) where letters do not tell, as with Latin ones.
+
+    The first script that makes up three in ten letters wins; one kana or Ukrainian letter in
+    such a text is enough to tell Japanese from Chinese and Ukrainian from Russian.
+    """
+    letters = len(_LETTERS.findall(text))
+    if not letters:
+        return ""
+    shares = {tag: len(script.findall(text)) / letters for tag, script in _SCRIPTS}
+    if shares["zh"] >= _ENOUGH and shares["ja"] > 0:
+        return "ja"
+    if shares["ru"] >= _ENOUGH:
+        return "uk" if shares["uk"] > 0 else "ru"
+    return next((tag for tag, share in shares.items() if share >= _ENOUGH), "")

@@ -1,0 +1,84 @@
+"""Runs: what is at work, how far it is, what failed and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from labeling.access import Right, page, sees_machine_output
+from labeling.actions.runs import progress
+from labeling.models import Decision, DeferReason, Outcome, PlanRow, Run, Stage
+from labeling.views.shell import PageRequest, shell
+
+NEWEST = 100
+BUSY_SECONDS = 2
+IDLE_SECONDS = 15
+
+
+@page(Right.SEE)
+@require_GET
+def runs(request: PageRequest) -> HttpResponse:
+    newest = request.project.runs.order_by("-pk")[:NEWEST]
+    return render(request, "labeling/runs.html", shell(request, "runs", runs=newest))
+
+
+@page(Right.SEE)
+@never_cache
+@require_GET
+def run(request: PageRequest, run_id: int) -> HttpResponse:
+    """One run; htmx asks again for the part with the numbers until the run has ended."""
+    found = get_object_or_404(Run, project=request.project, pk=run_id)
+    content = _content(found, sees_machines=sees_machine_output(request.member))
+    template = "labeling/run.html#progress" if request.htmx else "labeling/run.html"
+    return render(request, template, shell(request, "runs", run=found, **content))
+
+
+def _content(run: Run, *, sees_machines: bool) -> dict[str, Any]:
+    found = progress(run)
+    done = run.planned - found["unfinished"]
+    stages = [
+        (stage.label, found["stages"].get(stage.value, 0), found["seconds"].get(stage.value))
+        for stage in Stage
+        if stage.value in found["stages"] or stage.value in found["seconds"]
+    ]
+    content: dict[str, Any] = {
+        "done": done,
+        "percent": round(100 * done / run.planned) if run.planned else 0,
+        "unfinished": found["unfinished"],
+        "stages": stages,
+        "failures": found["failures"] if sees_machines else _own_failures(run),
+        "every": _poll_every(run, found["unfinished"]),
+    }
+    if sees_machines:
+        content |= {
+            "verdicts": sorted(found["verdicts"].items()),
+            "decisions": [_decision(row) for row in found["decisions"]],
+            "hard": run.rankings.filter(hard=True).count(),
+        }
+    return content
+
+
+def _poll_every(run: Run, unfinished: int) -> int | None:
+    """Seconds until the page asks again; None when the run has ended."""
+    if run.status == Run.Status.COMPLETED:
+        return None
+    return BUSY_SECONDS if unfinished else IDLE_SECONDS
+
+
+def _own_failures(run: Run) -> list[dict[str, Any]]:
+    failed = PlanRow.objects.filter(run=run).exclude(failure="").count()
+    return [{"message": "", "n": failed}] if failed else []
+
+
+def _decision(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "outcome": Outcome(row["outcome"]).label,
+        "reason": DeferReason(row["reason"]).label if row["reason"] else "",
+        "mode": row["mode"],
+        "is_shadow": row["mode"] == Decision.Mode.SHADOW,
+        "n": row["n"],
+    }
