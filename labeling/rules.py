@@ -41,7 +41,9 @@ _SPACES = re.compile(r"\s+")
 
 def normalise_text(text: str) -> str:
     """The form in which two texts count as the same: NFKC, lower case, single spaces."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+    # Folding case can take a letter apart ("ǰ"), so that its marks want putting in order again.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _SPACES.sub(" ", folded).strip()
 
 
 def text_hash(text: str) -> str:

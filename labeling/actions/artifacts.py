@@ -22,7 +22,7 @@ def register_artifact(
     by: Actor,
 ) -> Artifact:
     """Note a finished artifact and put it in use. One with the same digest is put in use again."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     same_kind = project.artifacts.filter(kind=kind)
     standing = same_kind.filter(active=True).first()
     if standing is not None and standing.digest == digest:
@@ -60,7 +60,7 @@ def register_validator(
     by: Actor,
 ) -> Validator:
     """A new version of the validator `name`, in use from now on; unchanged content makes none."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     same_name = project.validators.filter(name=name)
     standing = same_name.filter(active=True).first()
     if (

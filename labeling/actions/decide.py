@@ -98,9 +98,10 @@ def _multiclass_opinion(policy: Policy, pooled: dict[str, float]) -> Opinion:
 def _binary_opinion(policy: Policy, pooled: dict[str, float], asked: int | None) -> Opinion:
     yes, no = pooled.get("yes", 0.0), pooled.get("no", 0.0)
     accept_at, reject_at = (policy.rule["threshold"].get(side) for side in ("yes", "no"))
-    if accept_at is not None and yes >= accept_at:
+    # However low the thresholds were tuned, the likelier answer is the one that may be taken.
+    if accept_at is not None and yes >= max(accept_at, no):
         return Opinion(Outcome.ACCEPT, asked, yes)
-    if reject_at is not None and no >= reject_at:
+    if reject_at is not None and no >= reject_at and no > yes:
         return Opinion(Outcome.REJECT, asked, no)
     return Opinion(Outcome.DEFER, asked, max(yes, no), DeferReason.LOW_CONFIDENCE)
 
@@ -113,35 +114,49 @@ def decide(rows: Sequence[PlanRow]) -> dict[int, bool]:
     """
     run = rows[0].run
     with transaction.atomic():
-        policy = Policy.objects.filter(project=run.project, status=Policy.Status.ACTIVE).first()
+        policy = _live_policy(run)
         tasks = _undecided(run, rows)
         evidence = gather(run, [task.pk for task in tasks])
         batch = _Batch(run, policy)
         for task in tasks:
             batch.add(task, evidence[task.pk])
         batch.save()
-    left = Decision.objects.filter(
-        run=run, task__in=[row.task_id for row in rows], mode=Decision.Mode.LIVE
-    ).exclude(outcome=Outcome.ACCEPT)
-    deferred = set(left.values_list("task_id", flat=True))
+    left = Task.objects.filter(pk__in=[row.task_id for row in rows], status=TaskStatus.DEFERRED)
+    deferred = set(left.outside_benchmark().values_list("pk", flat=True))
     return {row.task_id: row.task_id in deferred for row in rows}
 
 
-def _undecided(run: Run, rows: Sequence[PlanRow]) -> list[Task]:
-    """The rows' tasks that this run has not decided and whose text is still the planned one."""
-    revisions = {row.task_id: row.revision for row in rows}
-    done = set(
-        Decision.objects.filter(
-            run=run, task__in=list(revisions), mode=Decision.Mode.LIVE
-        ).values_list("task_id", flat=True)
+def _live_policy(run: Run) -> Policy | None:
+    """The policy that decides, locked so that it is not retired before its decisions commit."""
+    active = Policy.objects.select_for_update(no_key=True).filter(
+        project=run.project, status=Policy.Status.ACTIVE
     )
-    tasks = (
+    # A policy that was retired while this waited for its row leaves nothing: look once more.
+    return active.first() or active.first()
+
+
+def _undecided(run: Run, rows: Sequence[PlanRow]) -> list[Task]:
+    """The rows' tasks that this run has not decided and whose text is still the planned one.
+
+    Locked before the decisions are read: of two workers the second sees what the first decided.
+    """
+    revisions = {row.task_id: row.revision for row in rows}
+    tasks = list(
         Task.objects.select_for_update(of=("self",))
-        .filter(pk__in=set(revisions) - done)
+        .filter(pk__in=list(revisions))
         .select_related("benchmark_item")
         .order_by("pk")
     )
-    return [task for task in tasks if task.revision == revisions[task.pk]]
+    done = set(
+        Decision.objects.filter(
+            run=run, task__in=list(revisions), mode=Decision.Mode.LIVE
+        ).values_list("task_id", "revision")
+    )
+    return [
+        task
+        for task in tasks
+        if task.revision == revisions[task.pk] and (task.pk, task.revision) not in done
+    ]
 
 
 class _Batch:
@@ -332,6 +347,6 @@ def defer_as_failed(rows: Sequence[PlanRow], sentence: str) -> None:
                     "detail": sentence[:1000],
                 },
             )
-            Task.objects.filter(pk=row.task_id, status=TaskStatus.PROCESSING).update(
-                status=TaskStatus.DEFERRED, priority=1.0
-            )
+            Task.objects.filter(
+                pk=row.task_id, revision=row.revision, status=TaskStatus.PROCESSING
+            ).outside_benchmark().update(status=TaskStatus.DEFERRED, priority=1.0)

@@ -162,7 +162,7 @@ def _save(
     target: float,
     by: Actor,
 ) -> Policy:
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     latest = project.policies.order_by("-version").values_list("version", flat=True).first()
     policy = Policy.objects.create(
         project=project,
@@ -203,7 +203,8 @@ def activate_policy(*, policy: Policy, by: Actor) -> Policy:
 
     The one before is retired. Going back to an earlier version is the same action.
     """
-    project = Project.objects.select_for_update().get(pk=policy.project_id)
+    # no_key: an answer that holds a task's row may still write its event meanwhile.
+    project = Project.objects.select_for_update(no_key=True).get(pk=policy.project_id)
     before = project.policies.filter(status=Policy.Status.ACTIVE).first()
     if before is not None and before.pk == policy.pk:
         return before

@@ -123,7 +123,7 @@ def add_member(
     member = Member.objects.filter(project=project, user=user).first() if user else None
     old = {"role": member.role, "present": member.left_at is None} if member else None
     if member is None:
-        member = Member(project=project, user=user, name=shown, **fields)
+        member = Member(project=project, user=user, name=shown[:150], **fields)
     member.role, member.left_at = role, None
     member.save()
     record(project, by, "member_added", member, old=old, new={"role": role, "present": True})

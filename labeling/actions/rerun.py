@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections import defaultdict
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions.events import Actor, record
-from labeling.actions.runs import RUN_TASKS, add_to_plan, configuration_for, open_run
+from labeling.actions.runs import RUN_TASKS, add_to_plan, close_run, configuration_for, open_run
 from labeling.actions.taxonomy import current_taxonomy
-from labeling.models import PlanRow, Policy, Prediction, Project, Run, Stage, Task, TaskStatus
+from labeling.models import (
+    Decision,
+    PlanRow,
+    Policy,
+    Prediction,
+    Project,
+    Run,
+    Stage,
+    Task,
+    TaskStatus,
+)
 
 UNDECIDED = (TaskStatus.PROCESSING, TaskStatus.DEFERRED)
 
@@ -30,7 +40,11 @@ def plan_stale(*, project: Project, by: Actor) -> int:
             revision=OuterRef("revision"),
         )
         stale = (
-            Task.objects.filter(project=project, prediction__model_version=version)
+            Task.objects.filter(
+                project=project,
+                prediction__model_version=version,
+                prediction__revision=F("revision"),
+            )
             .filter(Q(status__in=UNDECIDED) | Q(benchmark_item__isnull=False))
             .filter(~Exists(seen))
             .order_by("pk")
@@ -38,6 +52,10 @@ def plan_stale(*, project: Project, by: Actor) -> int:
         while ids := list(stale.values_list("prediction_id", flat=True)[:RUN_TASKS]):
             with transaction.atomic():
                 run = open_run(configuration=configuration, taxonomy=taxonomy, by=by)
+                if run.plan_rows.filter(task__prediction__in=ids).exists():
+                    # A run takes a task once, and there it stands with its old text.
+                    close_run(run)
+                    run = open_run(configuration=configuration, taxonomy=taxonomy, by=by)
                 predictions = Prediction.objects.filter(pk__in=ids[: RUN_TASKS - run.planned])
                 planned += add_to_plan(run, predictions)
                 dispatch.nudge(Stage.RERANK)
@@ -51,14 +69,17 @@ def decide_again(*, policy: Policy, by: Actor) -> int:
     One run of kind `decide` for each run whose verdicts are used; a task that several runs have
     seen is decided from the newest. Returns how many tasks were planned.
     """
+    decided = Decision.objects.filter(
+        run=OuterRef("run"), task=OuterRef("task"), mode=Decision.Mode.LIVE
+    )
     rows = (
         PlanRow.objects.filter(
             run__configuration=policy.configuration,
             run__kind=Run.Kind.VALIDATE,
-            stage=Stage.DONE,
             task__status=TaskStatus.DEFERRED,
             task__benchmark_item__isnull=True,
         )
+        .filter(Exists(decided))
         .select_related("run", "task")
         .only("run", "task__revision", "revision", "prediction", "task_id", "run_id")
         .order_by("-run_id", "pk")

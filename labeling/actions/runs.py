@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, When
 from django.utils import timezone
 
 from labeling import rules
@@ -89,9 +89,12 @@ def open_run(*, configuration: Configuration, taxonomy: TaxonomyVersion, by: Act
     Locks the configuration's row, so that two ingests at once do not both open a run.
     """
     Configuration.objects.select_for_update().get(pk=configuration.pk)
-    run = Run.objects.filter(
-        configuration=configuration, status=Run.Status.OPEN, kind=Run.Kind.VALIDATE
-    ).first()
+    # Locked, so that the sweep cannot close it, and find it finished, before tasks are added.
+    run = (
+        Run.objects.select_for_update(no_key=True)
+        .filter(configuration=configuration, status=Run.Status.OPEN, kind=Run.Kind.VALIDATE)
+        .first()
+    )
     if run is not None:
         if run.planned < RUN_TASKS and run.created_at > timezone.now() - RUN_AGE:
             return run
@@ -174,6 +177,7 @@ def claim(stage: str, *, limit: int, worker: str) -> list[PlanRow]:
 
     The claim is a conditional UPDATE: a row that somebody else took meanwhile no longer meets the
     condition, so it holds on SQLite and PostgreSQL alike. Row locks only save wasted tries.
+    A claim that ran out counts as a try: whoever held it died or failed without a word.
     """
     now = timezone.now()
     token = f"{worker[:40]}/{uuid.uuid4().hex}"
@@ -188,7 +192,9 @@ def claim(stage: str, *, limit: int, worker: str) -> list[PlanRow]:
         ids = list(candidates.values_list("pk", flat=True)[:limit])
         until = now + datetime.timedelta(seconds=settings.CLAIM_SECONDS)
         PlanRow.objects.filter(pk__in=ids, stage=stage).due(now).update(
-            claimed_by=token, claimed_until=until
+            attempts=Case(When(claimed_by="", then=F("attempts")), default=F("attempts") + 1),
+            claimed_by=token,
+            claimed_until=until,
         )
     return list(
         PlanRow.objects.filter(claimed_by=token)
@@ -197,23 +203,27 @@ def claim(stage: str, *, limit: int, worker: str) -> list[PlanRow]:
     )
 
 
-def advance(rows: Sequence[PlanRow], stage: str) -> int:
-    """Release `rows` to `stage`; rows whose claim was lost meanwhile stay with the new holder."""
+def advance(rows: Sequence[PlanRow], stage: str, *, failure: str = "") -> int:
+    """Release `rows` to `stage`; rows whose claim was lost meanwhile stay with the new holder.
+
+    `failure` says why machines gave up on them, where they did.
+    """
     return _still_mine(rows).update(
         stage=stage,
         due_at=timezone.now(),
         attempts=0,
         claimed_by="",
         claimed_until=None,
-        failure="",
+        failure=failure[:1000],
     )
 
 
 def retry_later(rows: Sequence[PlanRow], sentence: str) -> list[PlanRow]:
     """Release `rows` for another try after a pause; returns those out of tries, still claimed."""
-    spent = [row for row in rows if row.attempts + 1 >= rules.MAX_ATTEMPTS]
+    spent = []
     for row in rows:
-        if row in spent:
+        if row.attempts + 1 >= rules.MAX_ATTEMPTS:
+            spent.append(row)
             continue
         delay = rules.retry_delay_seconds(row.attempts + 1)
         _still_mine([row]).update(

@@ -141,7 +141,7 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
     latest = project.taxonomies.order_by("-number").first()
     if latest is not None and latest.content_hash == digest:
         return latest
-    _retire_missing(project, standing, {spec.key for spec in specs})
+    _free_names(project, standing, specs)
     ids = [_save_label(project, standing.get(spec.key), spec) for spec in specs]
     version = TaxonomyVersion.objects.create(
         project=project,
@@ -161,11 +161,16 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
     return version
 
 
-def _retire_missing(project: Project, standing: Mapping[str, Label], kept: set[str]) -> None:
+def _free_names(
+    project: Project, standing: Mapping[str, Label], specs: Sequence[LabelSpec]
+) -> None:
+    """Retire the labels that are missing from `specs`, and for a moment those that are renamed:
+    two labels may exchange their names, and no two active ones may ever share one."""
     from django.utils import timezone
 
-    gone = [label.pk for key, label in standing.items() if key not in kept]
-    project.labels.filter(pk__in=gone, retired_at__isnull=True).update(retired_at=timezone.now())
+    names = {spec.key: spec.name for spec in specs}
+    freed = [label.pk for key, label in standing.items() if names.get(key) != label.name]
+    project.labels.filter(pk__in=freed, retired_at__isnull=True).update(retired_at=timezone.now())
 
 
 def _save_label(project: Project, label: Label | None, spec: LabelSpec) -> int:

@@ -34,4 +34,6 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Share:
     value = successes / n
     centre = (value + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(value * (1 - value) / n + z * z / (4 * n * n))
-    return Share(successes, n, value, max(centre - half, 0.0), min(centre + half, 1.0))
+    # Where all or none succeed a bound is the share itself, but for the last digit of rounding.
+    low, high = min(max(centre - half, 0.0), value), max(min(centre + half, 1.0), value)
+    return Share(successes, n, value, low, high)

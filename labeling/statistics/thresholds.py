@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# `target * counts` may come out a little above the whole number it stands for.
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class TunedThreshold:
@@ -33,7 +36,7 @@ def loosest_threshold(
     hits = np.cumsum(right[order])
     counts = np.arange(1, len(ranked) + 1)
     last_of_tie = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else np.array([], bool)
-    good = np.flatnonzero(last_of_tie & (hits >= target * counts - 1e-12))
+    good = np.flatnonzero(last_of_tie & (hits >= target * counts - ROUNDING))
     if not len(good):
         return None
     at = int(good[-1])

@@ -36,7 +36,7 @@ def artifact_folder(artifact: Artifact) -> Path:
 
 @functools.lru_cache(maxsize=4)
 def _classifier(folder: Path, digest: str) -> HeadClassifier:
-    return HeadClassifier.load(folder)
+    return HeadClassifier.load(folder, encoder_fingerprint=encoder().fingerprint)
 
 
 def classifier(artifact: Artifact) -> HeadClassifier:

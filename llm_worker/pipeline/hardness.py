@@ -64,7 +64,7 @@ def fit_hardness_from_benchmark(project: Project) -> dict[str, float | None]:
             for prediction in Prediction.objects.filter(
                 model_version=version,
                 task__benchmark_item__part__in=[Part.FIT, Part.TUNE],
-                task__benchmark_item__reference_label__isnull=False,
+                task__benchmark_item__reference_label__in=list(place),
             ).select_related("task__benchmark_item", "taxonomy")
             if prediction.taxonomy.label_ids == list(place)
             and prediction.revision == prediction.task.revision

@@ -80,8 +80,8 @@ def training_rows(project: Project) -> TrainingRows:
     )
     found: dict[str, tuple[str, int]] = {}
     for pk, text, digest in tasks.order_by("pk").values_list("pk", "text", "text_hash"):
-        label = labels[pk]
-        if label in place:
+        label = labels.get(pk)
+        if label is not None and label in place:
             found.setdefault(digest, (text, place[label]))
     for digest, text, label in _card_examples(project):
         if label in place:
@@ -143,7 +143,11 @@ def train_embedded_classifier(
         progress=_named(progress, "out of fold"),
     )
     path = f"{project.slug}/classifier/{digest[:16]}"
-    head.save(cores.folder_at(path), data_hash=digest)
+    head.save(
+        cores.folder_at(path),
+        data_hash=digest,
+        encoder_fingerprint=cores.encoder().fingerprint,
+    )
     info = {
         "rows": len(rows.texts),
         "labels": classes,

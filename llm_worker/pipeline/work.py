@@ -33,6 +33,9 @@ def work(stage: str, handler: Handler, *, batch: int, worker: str) -> int:
     handled = 0
     while rows := runs.claim(stage, limit=batch, worker=worker):
         started = time.monotonic()
+        rows = _without_spent(rows)
+        if not rows:
+            continue
         try:
             deferred = handler(rows) or {}
         except NAMED_ERRORS as error:
@@ -71,10 +74,21 @@ def _send_on(rows: Sequence[PlanRow], stage: str, deferred: Mapping[int, bool]) 
 
 def _try_again(rows: Sequence[PlanRow], sentence: str) -> None:
     """Another try after a pause; tasks out of tries go to people with the reason."""
-    spent = runs.retry_later(rows, sentence)
-    if spent:
-        defer_as_failed(spent, sentence)
-        runs.advance(spent, Stage.DONE)
+    _give_up(runs.retry_later(rows, sentence), sentence)
+
+
+def _without_spent(rows: Sequence[PlanRow]) -> list[PlanRow]:
+    """The rows that may be tried; people get those on which worker after worker died, so that a
+    text that brings a worker down cannot do it for ever."""
+    spent = [row for row in rows if row.attempts >= rules.MAX_ATTEMPTS]
+    _give_up(spent, f"The work on this task was cut short {rules.MAX_ATTEMPTS} times.")
+    return [row for row in rows if row.attempts < rules.MAX_ATTEMPTS]
+
+
+def _give_up(rows: Sequence[PlanRow], sentence: str) -> None:
+    if rows:
+        defer_as_failed(rows, sentence)
+        runs.advance(rows, Stage.DONE, failure=sentence)
 
 
 def beat(worker: str, queues: Sequence[str]) -> None:
