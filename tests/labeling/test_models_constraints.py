@@ -1,0 +1,622 @@
+"""What must never happen is refused by the database: one test for each constraint of the models.
+
+Also the rows that are frozen once used, and the one source of training rows.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, models, transaction
+from django.utils import timezone
+
+from labeling import rules
+from labeling.actions.resolve import resolve
+from labeling.models import (
+    ApiToken,
+    AuditDraw,
+    BenchmarkAnswer,
+    BenchmarkItem,
+    Document,
+    Embedding,
+    Frozen,
+    HardThreshold,
+    Label,
+    LabelAlias,
+    Lease,
+    Member,
+    Part,
+    PlanRow,
+    Project,
+    Ranking,
+    Reasoning,
+    Rejection,
+    Resolution,
+    Retrieved,
+    Run,
+    Source,
+    StageTiming,
+    SupersededText,
+    Task,
+    TaxonomyVersion,
+    User,
+    Verdict,
+)
+from tests.labeling.builders import (
+    label_of,
+    make_annotation,
+    make_artifact,
+    make_benchmark_item,
+    make_configuration,
+    make_decision,
+    make_member,
+    make_model_version,
+    make_policy,
+    make_prediction,
+    make_project,
+    make_run,
+    make_task,
+    make_user,
+    make_validator,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
+
+
+@dataclass
+class Cast:
+    """One of each row that the cases hang their violations on."""
+
+    project: Project = field(default_factory=make_project)
+
+    def __post_init__(self) -> None:
+        self.label = label_of(self.project, "a")
+        self.other_label = label_of(self.project, "b")
+        self.member = make_member(self.project)
+        self.task = make_task(self.project)
+        self.run = make_run(self.project)
+
+
+def twice(make: Callable[[Cast], object]) -> Callable[[Cast], object]:
+    """A case that makes the same row two times."""
+
+    def case(cast: Cast) -> object:
+        return make(cast), make(cast)
+
+    return case
+
+
+def change(model: type[models.Model], **fields: Any) -> Callable[[Cast], object]:
+    """A case that sets fields of the rows that stand, past what Python would check."""
+    return lambda cast: model._default_manager.update(**fields)
+
+
+def annotation(**fields: Any) -> Callable[[Cast], object]:
+    return lambda cast: make_annotation(
+        cast.task, cast.member, **{"label": cast.label} | _resolved(cast, fields)
+    )
+
+
+def verdict(**fields: Any) -> Callable[[Cast], object]:
+    """The verdict of one validator (the same one in every call of a test)."""
+
+    def make(cast: Cast) -> object:
+        validator = cast.project.validators.first() or make_validator(cast.project)
+        given = {"question": "multiclass", "mass": 1.0} | _resolved(cast, fields)
+        return Verdict.objects.create(
+            run=cast.run, task=cast.task, revision=1, validator=validator, **given
+        )
+
+    return make
+
+
+def benchmark_answer(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        item = BenchmarkItem.objects.first() or make_benchmark_item(cast.task)
+        given = {"expert": "E", "answer": "label", "label": cast.label} | _resolved(cast, fields)
+        return BenchmarkAnswer.objects.create(item=item, **given)
+
+    return make
+
+
+def resolution(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        given = {"source": "single", "label": cast.label} | _resolved(cast, fields)
+        return Resolution.objects.create(task=cast.task, revision=1, **given)
+
+    return make
+
+
+def decision(**fields: Any) -> Callable[[Cast], object]:
+    return lambda cast: make_decision(cast.task, cast.run, **_resolved(cast, fields))
+
+
+def _resolved(cast: Cast, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields in which callables stand for rows of the cast."""
+    return {
+        name: value(cast) if callable(value) and not isinstance(value, type) else value
+        for name, value in fields.items()
+    }
+
+
+def the_label(cast: Cast) -> Label:
+    return cast.label
+
+
+def a_policy(cast: Cast) -> object:
+    return cast.project.policies.first() or make_policy(cast.project)
+
+
+def two_runs_of(cast: Cast, **fields: Any) -> object:
+    return [make_run(cast.project, cast.run.configuration, **fields) for _ in range(2)]
+
+
+def threshold(**fields: Any) -> Callable[[Cast], object]:
+    given = {"k": 5, "threshold": 1.0, "rows": 10, "misclassified": 2, **fields}
+    return lambda cast: HardThreshold.objects.create(
+        model_version=make_model_version(cast.project), **given
+    )
+
+
+def retrieved(cast: Cast) -> object:
+    index = make_artifact(cast.project, "document_index", version=1, active=True)
+    document = Document.objects.create(project=cast.project, external_id="d", text="x")
+    return [
+        Retrieved.objects.create(
+            task=cast.task, revision=1, index=index, document=document, rank=1, score=1.0
+        )
+        for _ in range(2)
+    ]
+
+
+def audit_draw(probability: float) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        accepted = make_decision(cast.task, cast.run, cast.label)
+        return AuditDraw.objects.create(
+            decision=accepted,
+            task=cast.task,
+            revision=1,
+            label=cast.label,
+            policy=make_policy(cast.project),
+            probability=probability,
+            seed="00",
+        )
+
+    return make
+
+
+def rejection(cast: Cast) -> object:
+    return [
+        Rejection.objects.create(task=cast.task, revision=1, label=cast.label, decision=one)
+        for one in (
+            make_decision(cast.task, cast.run),
+            make_decision(cast.task, make_run(cast.project)),
+        )
+    ]
+
+
+Case = tuple[str, Callable[[Cast], object]]
+
+CASES: list[Case] = [
+    # Projects and members
+    ("project_answers_at_most_ge_needed", change(Project, answers_needed=3, answers_at_most=2)),
+    ("project_blind_share_is_share", change(Project, blind_share=1.1)),
+    ("project_audit_share_is_share", change(Project, audit_share=-0.1)),
+    ("project_target_accuracy_is_share", change(Project, target_accuracy=95)),
+    (
+        "member_once_per_project",
+        lambda c: Member.objects.create(project=c.project, user=c.member.user, name="again"),
+    ),
+    ("member_role_known", change(Member, role="owner")),
+    # Labels
+    (
+        "label_key_once_per_project",
+        lambda c: Label.objects.create(project=c.project, key="a", name="another"),
+    ),
+    (
+        "label_name_once_per_project",
+        lambda c: Label.objects.create(project=c.project, key="z", name="a"),
+    ),
+    (
+        "label_alias_once_per_project",
+        twice(lambda c: LabelAlias.objects.create(project=c.project, name="old", label=c.label)),
+    ),
+    (
+        "taxonomy_number_once",
+        lambda c: TaxonomyVersion.objects.create(
+            project=c.project, number=1, label_ids=[], content_hash=""
+        ),
+    ),
+    # Tasks
+    (
+        "task_external_id_once_per_project",
+        twice(lambda c: make_task(c.project, external_id="same")),
+    ),
+    ("task_status_known", change(Task, status="lost")),
+    ("task_binary_names_its_label", change(Task, question="binary")),
+    (
+        "task_binary_names_its_label",
+        lambda c: Task.objects.update(asked_label=c.label),
+    ),
+    ("task_revision_from_one", change(Task, revision=0)),
+    (
+        "superseded_text_once",
+        twice(lambda c: SupersededText.objects.create(task=c.task, revision=1, text="old")),
+    ),
+    (
+        "embedding_once",
+        twice(lambda c: Embedding.objects.create(text_hash="h", encoder="e", vector=b"")),
+    ),
+    # Predictions
+    (
+        "model_version_once",
+        twice(lambda c: c.project.model_versions.create(name="m", score_kind="logits")),
+    ),
+    (
+        "score_kind_known",
+        lambda c: c.project.model_versions.create(name="m", score_kind="votes"),
+    ),
+    ("prediction_once", twice(lambda c: make_prediction(c.task))),
+    (
+        "prediction_confidence_is_probability",
+        lambda c: (make_prediction(c.task), c.task.predictions.update(confidence=1.01)),
+    ),
+    ("hard_threshold_one_current", twice(threshold())),
+    ("hard_threshold_from_errors", threshold(misclassified=0)),
+    ("hard_threshold_from_errors", threshold(misclassified=11)),
+    # Artifacts, configurations, runs
+    ("artifact_version_once", twice(lambda c: make_artifact(c.project, version=7))),
+    ("artifact_one_active_per_kind", twice(lambda c: make_artifact(c.project, active=True))),
+    (
+        "configuration_once_per_content",
+        lambda c: c.project.configurations.create(
+            content_hash=c.run.configuration.content_hash, content={}
+        ),
+    ),
+    ("run_one_open_per_configuration", two_runs_of),
+    ("run_decide_names_its_source", lambda c: make_run(c.project, kind="decide")),
+    ("run_decide_names_its_source", lambda c: make_run(c.project, source_run=c.run)),
+    ("run_completed_has_time", change(Run, status="completed")),
+    ("run_completed_has_time", lambda c: Run.objects.update(completed_at=timezone.now())),
+    (
+        "plan_row_once_per_run",
+        twice(
+            lambda c: PlanRow.objects.create(
+                run=c.run,
+                task=c.task,
+                revision=1,
+                prediction=c.task.prediction or make_prediction(c.task),
+            )
+        ),
+    ),
+    (
+        "plan_stage_known",
+        lambda c: PlanRow.objects.create(
+            run=c.run, task=c.task, revision=1, prediction=make_prediction(c.task), stage="lost"
+        ),
+    ),
+    ("timing_once", twice(lambda c: StageTiming.objects.create(run=c.run, stage="rerank"))),
+    (
+        "ranking_once",
+        twice(
+            lambda c: Ranking.objects.create(
+                run=c.run, task=c.task, revision=1, hard=None, candidates=[]
+            )
+        ),
+    ),
+    # Policies and decisions
+    ("policy_version_once", twice(lambda c: make_policy(c.project, version=1))),
+    ("policy_one_active", twice(lambda c: make_policy(c.project, status="active"))),
+    ("decision_live_once_per_run", twice(decision())),
+    ("decision_shadow_once_per_policy", twice(decision(mode="shadow", policy=a_policy))),
+    ("decision_accepts_a_label_or_says_why", decision(reason="")),
+    ("decision_accepts_a_label_or_says_why", decision(outcome="accept", reason="")),
+    (
+        "decision_accepts_a_label_or_says_why",
+        decision(label=the_label, policy=None),
+    ),
+    (
+        "decision_accepts_a_label_or_says_why",
+        decision(label=the_label, confidence=None),
+    ),
+    (
+        "decision_rejects_only_when_asked",
+        decision(label=the_label, outcome="reject"),
+    ),
+    ("rejection_once", rejection),
+    ("audit_probability_positive", audit_draw(0.0)),
+    ("audit_probability_positive", audit_draw(1.5)),
+    # Validators and verdicts
+    ("validator_version_once", twice(lambda c: make_validator(c.project, "v", active=False))),
+    (
+        "validator_one_active_version",
+        lambda c: [make_validator(c.project, "v", version=n) for n in (1, 2)],
+    ),
+    ("validator_local_has_artifact", lambda c: make_validator(c.project, kind="knn")),
+    ("verdict_once_multiclass", twice(verdict())),
+    ("verdict_once_binary", twice(verdict(question="binary", asked_label=the_label))),
+    ("verdict_binary_names_its_label", verdict(question="binary")),
+    ("verdict_binary_names_its_label", verdict(asked_label=the_label)),
+    ("verdict_answers_or_fails", verdict(mass=1.5)),
+    ("verdict_answers_or_fails", verdict(mass=0.9, failure="timed out")),
+    (
+        "reasoning_once",
+        lambda c: [
+            Reasoning.objects.create(task=c.task, revision=1, validator=validator, text="so")
+            for validator in [make_validator(c.project)] * 2
+        ],
+    ),
+    # What people answer
+    ("annotation_one_current_multiclass", twice(annotation())),
+    (
+        "annotation_one_current_binary",
+        twice(annotation(question="binary", asked_label=the_label, answer="yes", label=None)),
+    ),
+    (
+        "annotation_client_id_once",
+        twice(annotation(client_id=lambda _c: uuid.UUID(int=1), current=False)),
+    ),
+    ("annotation_answer_fits_question", annotation(answer="yes", label=None)),
+    ("annotation_answer_fits_question", annotation(asked_label=the_label)),
+    ("annotation_answer_fits_question", annotation(question="binary", answer="yes", label=None)),
+    (
+        "annotation_answer_fits_question",
+        annotation(question="binary", asked_label=the_label, answer="label"),
+    ),
+    ("annotation_label_iff_label", annotation(label=None)),
+    ("annotation_label_iff_label", annotation(answer="conf")),
+    ("annotation_unk_has_reason", annotation(answer="unk", label=None)),
+    ("annotation_unk_has_reason", annotation(answer="unk", label=None, unk_reason="boring")),
+    ("annotation_unk_has_reason", annotation(unk_reason="bad_data")),
+    (
+        "lease_once",
+        twice(
+            lambda c: Lease.objects.create(task=c.task, member=c.member, expires_at=timezone.now())
+        ),
+    ),
+    # The benchmark
+    (
+        "benchmark_text_in_one_place",
+        lambda c: [
+            make_benchmark_item(make_task(c.project, text=text), part)
+            for text, part in (("Same  text", "tune"), ("same TEXT", "test"))
+        ],
+    ),
+    ("benchmark_part_known", lambda c: make_benchmark_item(c.task, "train")),
+    ("benchmark_sampling_known", lambda c: make_benchmark_item(c.task, sampling="guess")),
+    (
+        "benchmark_reference_label_iff_label",
+        lambda c: make_benchmark_item(c.task, reference="label"),
+    ),
+    (
+        "benchmark_reference_label_iff_label",
+        lambda c: make_benchmark_item(c.task, reference="unk", reference_label=c.label),
+    ),
+    ("benchmark_answer_one_multiclass", twice(benchmark_answer())),
+    (
+        "benchmark_answer_one_binary",
+        twice(benchmark_answer(question="binary", asked_label=the_label, answer="no", label=None)),
+    ),
+    ("benchmark_answer_fits_question", benchmark_answer(answer="yes", label=None)),
+    ("benchmark_answer_fits_question", benchmark_answer(question="binary")),
+    ("benchmark_answer_label_iff_label", benchmark_answer(label=None)),
+    ("benchmark_answer_label_iff_label", benchmark_answer(answer="unk")),
+    # Documents
+    (
+        "document_external_id_once",
+        twice(lambda c: Document.objects.create(project=c.project, external_id="d", text="x")),
+    ),
+    ("retrieved_rank_once", retrieved),
+    # Resolutions
+    ("resolution_one_current", twice(resolution())),
+    ("resolution_source_known", resolution(source="guess")),
+    ("resolution_auto_has_decision_and_label", resolution(source="auto")),
+    (
+        "resolution_auto_has_decision_and_label",
+        resolution(decision=lambda c: make_decision(c.task, c.run, c.label)),
+    ),
+    (
+        "resolution_auto_has_decision_and_label",
+        resolution(
+            source="auto",
+            outcome="unk",
+            label=None,
+            decision=lambda c: make_decision(c.task, c.run, c.label),
+        ),
+    ),
+    ("resolution_label_iff_label", resolution(label=None)),
+    ("resolution_label_iff_label", resolution(outcome="conf")),
+    ("resolution_withdrawn_says_when_and_why", resolution(current=False)),
+    (
+        "resolution_withdrawn_says_when_and_why",
+        resolution(current=False, withdrawn_at=lambda _c: timezone.now()),
+    ),
+    (
+        "resolution_withdrawn_says_when_and_why",
+        resolution(withdrawn_at=lambda _c: timezone.now()),
+    ),
+]
+
+
+def constraints() -> dict[str, tuple[type[models.Model], models.BaseConstraint]]:
+    return {
+        constraint.name: (model, constraint)
+        for model in apps.get_app_config("labeling").get_models()
+        for constraint in model._meta.constraints
+    }
+
+
+def test_every_constraint_has_a_case() -> None:
+    assert {name for name, _case in CASES} == constraints().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "violate"), CASES, ids=[f"{name}-{n}" for n, (name, _case) in enumerate(CASES)]
+)
+def test_the_database_refuses_a_violation_of(name: str, violate: Callable[[Cast], object]) -> None:
+    cast = Cast()
+
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        violate(cast)
+
+    assert names_it(str(refused.value), name)
+
+
+@pytest.mark.xfail(
+    reason="a comparison with NULL is no violation: verdict_answers_or_fails must say that the "
+    "mass of an answer is not null"
+)
+def test_the_database_refuses_a_verdict_that_neither_answers_nor_fails() -> None:
+    cast = Cast()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        verdict(mass=None)(cast)
+
+
+def names_it(message: str, name: str) -> bool:
+    """PostgreSQL names the constraint; of a unique one SQLite names the columns."""
+    model, constraint = constraints()[name]
+    if connection.vendor == "postgresql" or isinstance(constraint, models.CheckConstraint):
+        return f'"{name}"' in message or message.endswith(f": {name}")
+    assert isinstance(constraint, models.UniqueConstraint)
+    table = model._meta.db_table
+    columns = [model._meta.get_field(f).column for f in constraint.fields]  # type: ignore[union-attr]
+    return message.endswith(": " + ", ".join(f"{table}.{column}" for column in columns))
+
+
+@pytest.mark.parametrize(
+    "violate",
+    [
+        lambda c: Project.objects.create(slug=c.project.slug, name="again"),
+        lambda c: User.objects.create(username=c.member.user.username),
+        lambda c: [
+            ApiToken.objects.create(user=c.member.user, name="t", prefix="p", digest="d")
+            for _ in range(2)
+        ],
+        lambda c: [make_benchmark_item(c.task), make_benchmark_item(c.task, "test", text_hash="x")],
+    ],
+    ids=["slug", "username", "token digest", "one benchmark part a task"],
+)
+def test_the_database_refuses_what_stands_there_already(
+    violate: Callable[[Cast], object],
+) -> None:
+    cast = Cast()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        violate(cast)
+
+
+def test_what_looks_alike_but_is_right_is_taken() -> None:
+    """The same rows where they do not clash: withdrawn, retired, replaced, of another question."""
+    cast = Cast()
+    Label.objects.filter(pk=cast.label.pk).update(retired_at=timezone.now())
+    Label.objects.create(project=cast.project, key="z", name="a")
+    make_annotation(cast.task, cast.member, cast.label, current=False)
+    make_annotation(cast.task, cast.member, cast.label)
+    make_annotation(cast.task, cast.member, cast.label, purpose="audit")
+    for label in (cast.label, cast.other_label):
+        annotation(question="binary", asked_label=lambda _c, x=label: x, answer="no", label=None)(
+            cast
+        )
+    gone = {"current": False, "withdrawn_at": timezone.now(), "withdrawn_reason": "new text"}
+    resolution(**{k: (lambda _c, v=v: v) for k, v in gone.items()})(cast)
+    resolution()(cast)
+    verdict(mass=None, failure="timed out")(cast)
+    make_run(cast.project, make_configuration(cast.project))
+    make_user()
+
+    assert cast.task.annotations.count() == 5
+    assert Resolution.objects.current().count() == 1
+
+
+# --- Frozen rows --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "field", "value", "may_change"),
+    [
+        (lambda c: make_policy(c.project), "rule", {"threshold": {}}, "status"),
+        (lambda c: c.run, "configuration_id", 99, "note"),
+        (lambda c: make_configuration(c.project), "content", {}, None),
+        (lambda c: make_validator(c.project), "settings", {"model": "other"}, "active"),
+    ],
+    ids=["Policy", "Run", "Configuration", "Validator"],
+)
+def test_frozen_rows_refuse_to_be_changed(
+    make: Callable[[Cast], models.Model], field: str, value: object, may_change: str | None
+) -> None:
+    row = make(Cast())
+    before = getattr(row, field)
+    setattr(row, field, value)
+
+    with pytest.raises(Frozen, match="is frozen: make a new one"):
+        row.save()
+    with pytest.raises(Frozen):
+        row.save(update_fields=[field])
+    if may_change is not None:
+        with pytest.raises(Frozen):
+            row.save(update_fields=[field, may_change])
+        row.save(update_fields=[may_change])
+
+    row.refresh_from_db()
+    assert getattr(row, field) == before
+
+
+# --- Rows that may train ------------------------------------------------------------------------
+
+
+def trainable(project: Project) -> set[str]:
+    tasks = Task.objects.filter(project=project).for_training()
+    return set(tasks.values_list("external_id", flat=True))
+
+
+def test_resolved_tasks_and_the_fit_part_may_train() -> None:
+    project = make_project()
+    label = label_of(project, "a")
+    make_task(project, "open")
+    resolve(task=make_task(project, "resolved"), source="single", by="test", label=label)
+    resolve(task=make_task(project, "unknown"), source="single", by="test", outcome="unk")
+    fit = make_task(project, "fit")
+    make_benchmark_item(fit, Part.FIT, reference="label", reference_label=label)
+    make_benchmark_item(make_task(project, "open fit"), Part.FIT)
+
+    assert trainable(project) == {"resolved", "fit"}
+
+
+def test_what_a_machine_accepted_by_itself_does_not_train() -> None:
+    cast = Cast()
+    accepted = make_decision(cast.task, cast.run, cast.label)
+
+    resolve(task=cast.task, source=Source.AUTO, by="policy", label=cast.label, decision=accepted)
+
+    assert trainable(cast.project) == set()
+
+
+@pytest.mark.parametrize("part", [Part.TUNE, Part.CERTIFY, Part.TEST])
+def test_held_out_parts_never_train_nor_does_a_planted_copy_of_their_text(part: str) -> None:
+    project = make_project()
+    label = label_of(project, "a")
+    held_out = make_task(project, "held out", text="Where is my  CARD?")
+    make_benchmark_item(held_out, part, reference="label", reference_label=label)
+    resolve(task=held_out, source="benchmark", by="test", label=label)
+    copy = make_task(project, "planted copy", text="where is my card?")
+    resolve(task=copy, source="single", by="test", label=label)
+    resolve(task=make_task(project, "other"), source="single", by="test", label=label)
+
+    assert copy.text_hash == rules.text_hash(held_out.text)
+    assert trainable(project) == {"other"}
+
+
+def test_a_text_that_is_held_out_in_one_project_may_train_another() -> None:
+    here, there = make_project("here"), make_project("there")
+    make_benchmark_item(make_task(here, "x", text="same text"), Part.TEST)
+    task = make_task(there, "x", text="same text")
+
+    resolve(task=task, source="single", by="test", label=label_of(there, "a"))
+
+    assert trainable(there) == {"x"}
