@@ -99,7 +99,7 @@ class PairNetwork:
         tokenizer = _load_tokenizer(folder)
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            encoder = AutoModel.from_config(config)
+            encoder = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
             head = _new_head(int(config.hidden_size))
             state = load_file(folder / WEIGHTS)
             encoder.load_state_dict(_below(state, "encoder."))
