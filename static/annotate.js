@@ -72,6 +72,7 @@ function submitChosen() {
 }
 
 document.addEventListener("click", (event) => {
+  if (!event.target.closest(".search")) find("#hits")?.replaceChildren();
   if (event.target.closest("#nobody")) setMode(find("#answer").dataset.mode === "unk" ? "" : "unk");
   if (event.target.closest("#submit")) submitChosen();
 });
