@@ -1,0 +1,238 @@
+"""Rows that are only looked at."""
+
+from __future__ import annotations
+
+from labeling.admin.base import look_at
+from labeling.models import (
+    Annotation,
+    ApiToken,
+    Artifact,
+    AuditDraw,
+    BenchmarkAnswer,
+    BenchmarkItem,
+    Configuration,
+    Decision,
+    Document,
+    Embedding,
+    Event,
+    HardThreshold,
+    Heartbeat,
+    Label,
+    LabelAlias,
+    Lease,
+    ModelVersion,
+    PlanRow,
+    Prediction,
+    Ranking,
+    Reasoning,
+    Rejection,
+    Resolution,
+    Retrieved,
+    Run,
+    StageTiming,
+    SupersededText,
+    Task,
+    TaxonomyVersion,
+    Validator,
+    Verdict,
+)
+
+TASK = "task__project"
+RUN = "run__project"
+
+# Label sets, texts and what comes in with them.
+look_at(Label, "project", "key", "name", "retired_at", related=["project"], search=["key", "name"])
+look_at(LabelAlias, "project", "name", "label", related=["project", "label"], search=["name"])
+look_at(TaxonomyVersion, "project", "number", "created_by", related=["project", "created_by"])
+look_at(
+    Task,
+    "project",
+    "external_id",
+    "status",
+    "question",
+    "priority",
+    "created_at",
+    related=["project"],
+    filters=["status", "question"],
+    search=["=external_id"],
+)
+look_at(SupersededText, "task", "revision", "replaced_at", project=TASK, related=["task"])
+look_at(Embedding, "text_hash", "encoder", project="")
+look_at(Document, "project", "external_id", "title", "updated_at", related=["project"])
+look_at(Retrieved, "task", "rank", "document", "score", project=TASK, related=["task", "document"])
+look_at(
+    BenchmarkItem,
+    "project",
+    "task",
+    "part",
+    "sampling",
+    "reference",
+    "reference_label",
+    related=["project", "task", "reference_label"],
+    filters=["part", "sampling", "reference"],
+)
+look_at(
+    BenchmarkAnswer,
+    "item",
+    "expert",
+    "question",
+    "answer",
+    "label",
+    "current",
+    project="item__project",
+    related=["item__task", "label"],
+    filters=["current"],
+)
+
+# Machines.
+look_at(ModelVersion, "project", "name", "score_kind", related=["project"])
+look_at(
+    HardThreshold,
+    "model_version",
+    "k",
+    "threshold",
+    "rows",
+    "misclassified",
+    "current",
+    project="model_version__project",
+    related=["model_version"],
+)
+look_at(
+    Prediction,
+    "task",
+    "model_version",
+    "label",
+    "confidence",
+    project=TASK,
+    related=["task", "model_version", "label"],
+)
+look_at(Artifact, "project", "kind", "version", "active", related=["project"], filters=["kind"])
+look_at(Configuration, "project", "content_hash", "created_at", related=["project"])
+look_at(
+    Validator,
+    "project",
+    "name",
+    "version",
+    "kind",
+    "uses_documents",
+    "active",
+    related=["project"],
+    filters=["kind", "active"],
+)
+look_at(
+    Run,
+    "project",
+    "kind",
+    "status",
+    "planned",
+    "created_at",
+    "completed_at",
+    related=["project"],
+    filters=["status", "kind"],
+)
+look_at(
+    PlanRow,
+    "run",
+    "task",
+    "stage",
+    "attempts",
+    "due_at",
+    "failure",
+    project=RUN,
+    related=["run", "task"],
+    filters=["stage"],
+)
+look_at(StageTiming, "run", "stage", "tasks", "seconds", project=RUN, related=["run"])
+look_at(Ranking, "run", "task", "hard", "variance", project=RUN, related=["run", "task"])
+look_at(
+    Verdict,
+    "run",
+    "task",
+    "validator",
+    "question",
+    "mass",
+    "failure",
+    project=RUN,
+    related=["run", "task", "validator"],
+)
+look_at(Reasoning, "task", "validator", "created_at", project=TASK, related=["task", "validator"])
+look_at(Heartbeat, "worker", "queues", "beaten_at", project="")
+
+# What was decided, answered and settled.
+look_at(
+    Decision,
+    "run",
+    "task",
+    "policy",
+    "outcome",
+    "label",
+    "confidence",
+    "reason",
+    "mode",
+    project=RUN,
+    related=["run", "task", "policy", "label"],
+    filters=["outcome", "reason", "mode"],
+)
+look_at(Rejection, "task", "label", project=TASK, related=["task", "label"])
+look_at(
+    AuditDraw,
+    "task",
+    "label",
+    "policy",
+    "probability",
+    "answered_at",
+    project=TASK,
+    related=["task", "label", "policy"],
+)
+look_at(
+    Annotation,
+    "task",
+    "member",
+    "purpose",
+    "answer",
+    "label",
+    "current",
+    "created_at",
+    project=TASK,
+    related=["task", "member", "label"],
+    filters=["purpose", "answer", "current"],
+)
+look_at(Lease, "task", "member", "purpose", "expires_at", project=TASK, related=["task", "member"])
+look_at(
+    Resolution,
+    "task",
+    "outcome",
+    "label",
+    "source",
+    "member",
+    "current",
+    "created_at",
+    project=TASK,
+    related=["task", "label", "member"],
+    filters=["source", "outcome", "current"],
+)
+look_at(
+    Event,
+    "project",
+    "actor",
+    "verb",
+    "object_type",
+    "object_id",
+    "created_at",
+    related=["project"],
+    filters=["verb"],
+)
+look_at(
+    ApiToken,
+    "user",
+    "member",
+    "name",
+    "prefix",
+    "scopes",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+    project="member__project",
+    related=["user", "member"],
+    hidden=["digest"],
+)
