@@ -1,0 +1,52 @@
+"""What docs/api.md says is what the site does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.core.management import get_commands
+
+from labeling.actions.projects import create_token
+from labeling.models import PlanRow, Role, Stage, Task
+from tests.labeling.builders import make_member, make_project
+from tests.labeling.rest import user_of
+from tests.support import ROOT
+
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+LABELS = ("card_arrival", "card_lost", "fee")
+
+
+def finish_everything(_seconds: float) -> None:
+    """Stands in for the workers while the example sleeps."""
+    PlanRow.objects.update(stage=Stage.DONE)
+    from labeling.actions.runs import complete_runs
+
+    complete_runs()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_python_example_runs_as_it_stands(
+    live_server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project("shop", LABELS)
+    user = user_of(make_member(project, Role.ADMIN))
+    _token, secret = create_token(user=user, name="docs", scopes=["read", "ingest"])
+    monkeypatch.setenv("SITE", f"{live_server.url}/api/v1/projects/shop")
+    monkeypatch.setenv("TOKEN", secret)
+    monkeypatch.setattr("time.sleep", finish_everything)
+    example = re.search(r"```python\n(.*?)```", PAGE, re.S)
+    assert example is not None
+    exec(compile(example[1], "docs/api.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["2 new, 0 known", "unfinished: 2"]
+    assert [json.loads(line)["external_id"] for line in lines[2:]] == ["chat/1", "chat/2"]
+    assert Task.objects.get(external_id="chat/2").prediction.label.name == "fee"  # type: ignore[union-attr]
+
+
+def test_the_commands_that_it_names_exist() -> None:
+    named = set(re.findall(r"manage\.py (\w+)", PAGE))
+    assert named == {"create_token", "import_predictions"}
+    assert named <= set(get_commands())
