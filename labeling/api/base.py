@@ -66,7 +66,9 @@ class ProjectEndpoint(Endpoint):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if self.machine_output and not sees_machine_output(self.member):
+        # A method that the view does not answer is let through to its 405, without a member.
+        found = getattr(self, "member", None)
+        if self.machine_output and found is not None and not sees_machine_output(found):
             raise PermissionDenied(_("Your role in this project does not show machine output."))
 
 

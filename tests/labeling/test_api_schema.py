@@ -9,6 +9,11 @@ import pytest
 import yaml
 from django.core.management import call_command
 from django.test import Client
+from rest_framework.test import APIClient
+
+from labeling.models import Role
+from tests.labeling.builders import make_project
+from tests.labeling.rest import client_as
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +92,18 @@ def test_the_token_stands_in_the_schema(schema: dict[str, Any]) -> None:
 def test_schema_and_pages_are_served(client: Client) -> None:
     assert client.get("/api/v1/schema/").status_code == 200
     assert client.get("/api/v1/docs/").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", CONTRACT)
+def test_a_method_that_an_address_does_not_answer_is_405_for_everybody(path: str) -> None:
+    project = make_project()
+    admin = client_as(project, Role.ADMIN)
+    values = {"slug": "shop", "id": 1, "version": 1, "external_id": "x"}
+    url = f"/api/v1{path.format(**values)}"
+    for client in (admin, APIClient()):
+        for method in {"get", "post", "put", "patch", "delete"} - CONTRACT[path]:
+            answer = getattr(client, method)(url)
+            assert answer.status_code == 405, (method, url)
+            assert answer.json()["error"]["code"] == "method_not_allowed"
+        assert client.options(url).status_code in (200, 401, 403, 404)
