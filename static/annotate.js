@@ -79,6 +79,9 @@ document.addEventListener("click", (event) => {
 
 // --- Search ---------------------------------------------------------------------------------
 
+let found = ""; // the words that the hits on the page were found for
+let awaited = null; // Enter was pressed before they were there
+
 const hits = () => [...document.querySelectorAll("#hits .choice")];
 
 function moveInHits(step) {
@@ -104,14 +107,20 @@ function tickFound(hit) {
   picked.append(label);
 }
 
+// Enter takes what was found for the words that stand in the field, not for those before.
+function takeHit(several) {
+  awaited = null;
+  const hit = hits().find((one) => "active" in one.dataset);
+  if (several) tickFound(hit);
+  else if (hit) hit.click();
+}
+
 function keyInSearch(event) {
   if (event.key === "ArrowDown") moveInHits(1);
   else if (event.key === "ArrowUp") moveInHits(-1);
   else if (event.key === "Enter") {
-    const hit = hits().find((one) => "active" in one.dataset) ?? hits()[0];
-    if (event.shiftKey) tickFound(hit);
-    else if (hit && find("#q").value.trim()) hit.click();
-    else if (hit && "active" in hit.dataset) hit.click();
+    if (find("#q").value.trim() === found) takeHit(event.shiftKey);
+    else awaited = { several: event.shiftKey };
   } else if (event.key === "Escape") leaveSearch();
   else return;
   event.preventDefault();
@@ -119,7 +128,9 @@ function keyInSearch(event) {
 
 function leaveSearch() {
   const input = find("#q");
-  input.value = "";
+  window.htmx.trigger(input, "htmx:abort");
+  input.value = found = "";
+  awaited = null;
   find("#hits").replaceChildren();
   input.blur();
   find("#text")?.focus({ preventScroll: true });
@@ -210,13 +221,10 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (elt.id === "answer" && sending) parameters.choice = sending.value;
 });
 
-document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.elt.matches("#answer, #undo")) busy = true;
-});
-
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.elt.matches("#answer, #undo")) busy = false;
-});
+// Not `detail.elt`: once the answer is swapped in, that is no longer the form that was sent.
+const isSending = (event) => event.detail.requestConfig.elt.matches("#answer, #undo");
+document.addEventListener("htmx:beforeRequest", (event) => { if (isSending(event)) busy = true; });
+document.addEventListener("htmx:afterRequest", (event) => { if (isSending(event)) busy = false; });
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
@@ -237,12 +245,15 @@ for (const name of ["htmx:sendError", "htmx:timeout"]) {
 
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id === "hits" || find("#hits")?.contains(event.target)) {
-    if (find("#q").value.trim()) moveInHits(1);
+    found = event.detail.requestConfig.parameters.q.trim();
+    if (found) moveInHits(1);
+    if (awaited && find("#q").value.trim() === found) takeHit(awaited.several);
     return;
   }
   if (event.target.id !== "work") return;
   shownAt = performance.now();
-  sending = null;
+  sending = awaited = null;
+  found = "";
   scrollTo({ top: 0 });
   find("#text")?.focus({ preventScroll: true });
 });

@@ -102,6 +102,14 @@ def waiting_for(member: Member) -> QuerySet[Task]:
     )
 
 
+def left_for(member: Member, *, up_to: int) -> int:
+    """How many tasks wait for the member, audits among them; counting ends at `up_to`."""
+    left = waiting_for(member)[:up_to].count()
+    if has_right(member, Right.REVIEW):
+        left += _audits_for(member)[:up_to].count()
+    return min(left, up_to)
+
+
 def _own_answers(member: Member) -> QuerySet[Annotation]:
     return Annotation.objects.filter(
         Q(asked_label__isnull=True) | Q(asked_label=OuterRef("asked_label")),

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.access import Right, page
 from labeling.actions import annotate as answers
 from labeling.actions.errors import ActionRefused, Conflict
-from labeling.actions.lease import next_task, renew, waiting_for
+from labeling.actions.lease import left_for, next_task, renew
 from labeling.models import Lease, Member, Purpose, Task, TaskStatus
 from labeling.views.forms import AnswerForm
 from labeling.views.panel import build, in_words
@@ -136,7 +136,7 @@ def _progress(member: Member) -> dict[str, Any]:
     mine = member.annotations.current().filter(purpose__in=(Purpose.LABEL, Purpose.AUDIT))
     recent = mine.filter(seconds__isnull=False).order_by("-pk")
     seconds = [value for value in recent.values_list("seconds", flat=True)[:PACE_OVER] if value]
-    left = waiting_for(member)[: COUNT_UP_TO + 1].count()
+    left = left_for(member, up_to=COUNT_UP_TO + 1)
     return {
         "today": mine.filter(created_at__gte=today).count(),
         "left": min(left, COUNT_UP_TO),
