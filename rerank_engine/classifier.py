@@ -29,6 +29,8 @@ FloatArray = NDArray[np.floating[Any]]
 
 # A dimension that never moves (the built-in encoder has two) must not be blown up by its noise.
 _SMALLEST_SPREAD = 1e-6
+# Small data sets have few steps in an epoch, so they may take more epochs.
+_FEWEST_STEPS = 300
 _ARRAYS = ("mean", "scale", "hidden_weight", "hidden_bias", "output_weight", "output_bias")
 
 
@@ -39,10 +41,10 @@ class HeadSettings:
     hidden: int = 512
     input_dropout: float = 0.4
     hidden_dropout: float = 0.5
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.5
     batch_size: int = 256
-    max_epochs: int = 80
+    max_epochs: int = 60
     patience: int = 6
     averaging: float = 0.98
     held_out: float = 0.1
@@ -205,9 +207,8 @@ def _held_out(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.
 
 
 def _epoch_limit(rows: int, settings: HeadSettings) -> int:
-    """Small data sets have few steps in an epoch, so they may take more epochs."""
     steps = math.ceil(rows / _batch_size(rows, settings))
-    return max(settings.max_epochs, math.ceil(600 / steps))
+    return max(settings.max_epochs, math.ceil(_FEWEST_STEPS / steps))
 
 
 def _batch_size(rows: int, settings: HeadSettings) -> int:
@@ -268,9 +269,8 @@ class _Training:
             torch.manual_seed(seed)
             self._model = _network(values.shape[1], n_classes, settings)
             self._random_state = torch.get_rng_state()
-        self._average = AveragedModel(
-            self._model, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging)
-        )
+        averaging = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]
+        self._average = AveragedModel(self._model, multi_avg_fn=averaging)
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(),
             lr=settings.learning_rate,
@@ -283,7 +283,9 @@ class _Training:
         rows = len(self._labels)
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._random_state)
-            for batch in torch.randperm(rows).split(_batch_size(rows, self._settings)):
+            order, size = torch.randperm(rows), _batch_size(rows, self._settings)
+            for start in range(0, rows, size):
+                batch = order[start : start + size]
                 self._optimizer.zero_grad()
                 loss = torch.nn.functional.cross_entropy(
                     self._model(self._inputs[batch]), self._labels[batch]
@@ -298,8 +300,17 @@ class _Training:
         weights = [
             parameter.detach().numpy().copy() for parameter in self._average.module.parameters()
         ]
+        hidden_weight, hidden_bias, output_weight, output_bias = weights
         return HeadClassifier(
-            self._mean, self._scale, *weights, self._seed, self._settings, metrics
+            mean=self._mean,
+            scale=self._scale,
+            hidden_weight=hidden_weight,
+            hidden_bias=hidden_bias,
+            output_weight=output_weight,
+            output_bias=output_bias,
+            seed=self._seed,
+            settings=self._settings,
+            metrics=metrics,
         )
 
 
