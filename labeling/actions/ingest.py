@@ -80,6 +80,13 @@ class Source:
     model_version: ModelVersion | None
     kind: str | None
     has_classifier: bool
+    earlier: dict[int, list[int]] = field(default_factory=dict)
+
+    def label_ids(self, taxonomy_id: int) -> list[int]:
+        """The label order of an earlier taxonomy version, read once."""
+        if taxonomy_id not in self.earlier:
+            self.earlier[taxonomy_id] = TaxonomyVersion.objects.get(pk=taxonomy_id).label_ids
+        return self.earlier[taxonomy_id]
 
 
 def ingest_predictions(
@@ -307,7 +314,7 @@ class _Standing:
             (prediction.task_id, prediction.revision): prediction
             for prediction in Prediction.objects.filter(
                 task__in=ids, model_version=source.model_version
-            ).select_related("taxonomy")
+            )
         }
         items = BenchmarkItem.objects.filter(task__in=ids)
         self.benchmark = set(items.values_list("task_id", flat=True))
@@ -357,6 +364,7 @@ class _Standing:
     def _same(self, vector: scores.FloatArray, standing: Prediction) -> bool:
         if standing.taxonomy_id == self.source.taxonomy.pk:
             return scores.pack(vector) == bytes(standing.scores)
-        old = dict(zip(standing.taxonomy.label_ids, scores.unpack(standing.scores), strict=True))
+        label_ids = self.source.label_ids(standing.taxonomy_id)
+        old = dict(zip(label_ids, scores.unpack(standing.scores), strict=True))
         aligned = [old.get(label_id, np.nan) for label_id in self.source.taxonomy.label_ids]
         return np.array_equal(vector, np.asarray(aligned, np.float32), equal_nan=True)

@@ -6,6 +6,7 @@ import itertools
 import math
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -433,6 +434,25 @@ def test_the_longest_text_is_a_setting(project: Project, settings: LazySettings)
 
     assert refusal(project, item(text="x" * 11))[:2] == (0, "text")
     assert send(project, item(text="x" * 10)).created == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_batch_sent_at_once_by_several_is_stored_once() -> None:
+    project = make_project()
+    batch = [item(f"t{n}") for n in range(50)]
+
+    def once(_number: int) -> tuple[int, int]:
+        try:
+            report = send(project, *batch)
+        finally:
+            connection.close()
+        return report.created, report.unchanged
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(once, range(4)))
+
+    assert sorted(found) == [(0, 50)] * 3 + [(50, 0)]
+    assert (Task.objects.count(), Prediction.objects.count(), PlanRow.objects.count()) == (50,) * 3
 
 
 # --- Files: any number of rows ------------------------------------------------------------------
