@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -11,9 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models.label import Label
 from labeling.models.project import Project, Question
-
-if TYPE_CHECKING:
-    from labeling.models.run import Run
 
 
 class TaskStatus(models.TextChoices):
@@ -48,8 +43,12 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def outside_benchmark(self) -> TaskQuerySet:
         return self.filter(benchmark_item__isnull=True)
 
-    def in_run(self, run: Run) -> TaskQuerySet:
-        return self.filter(plan_rows__run=run)
+    def unscored(self) -> TaskQuerySet:
+        """Tasks that wait for a prediction: new ones, and those of the benchmark, whose label
+        stands already."""
+        return self.filter(prediction__isnull=True).filter(
+            Q(status=TaskStatus.PROCESSING) | Q(benchmark_item__isnull=False)
+        )
 
 
 class Task(models.Model):

@@ -8,7 +8,7 @@ from typing import Any
 from labeling.actions.errors import ActionRefused
 from labeling.actions.ingest import IngestReport, ingest_predictions
 from labeling.actions.taxonomy import current_taxonomy
-from labeling.models import Artifact, Label, Project, TaskStatus
+from labeling.models import Artifact, Label, Project, Task
 from llm_worker.pipeline import cores, embeddings
 
 CHUNK = 500
@@ -54,7 +54,7 @@ def classify_and_ingest(project: Project, items: Sequence[Mapping[str, Any]]) ->
 
 def classify_unscored(project: Project) -> int:
     """Predict for tasks that came without scores; returns how many there were."""
-    waiting = project.tasks.filter(prediction__isnull=True, status=TaskStatus.PROCESSING)
+    waiting = Task.objects.filter(project=project).unscored()
     total = 0
     while chunk := list(waiting.order_by("pk").values("external_id", "text")[:CHUNK]):
         classify_and_ingest(project, chunk)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions import runs
-from labeling.models import Artifact, PlanRow, Project, TaskStatus
+from labeling.models import Artifact, PlanRow, Project, Task
 
 
 def sweep() -> None:
@@ -17,11 +18,7 @@ def sweep() -> None:
     due = PlanRow.objects.unfinished().due(timezone.now())
     for stage in due.order_by().values_list("stage", flat=True).distinct():
         dispatch.nudge(stage)
-    unscored = Project.objects.live().filter(
-        tasks__prediction__isnull=True,
-        tasks__status=TaskStatus.PROCESSING,
-        artifacts__kind=Artifact.Kind.CLASSIFIER,
-        artifacts__active=True,
-    )
-    for pk in unscored.order_by().values_list("pk", flat=True).distinct():
-        dispatch.classify(pk)
+    unscored = Task.objects.unscored().filter(project=OuterRef("pk"))
+    for project in Project.objects.live().filter(Exists(unscored)):
+        if project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).exists():
+            dispatch.classify(project.pk)

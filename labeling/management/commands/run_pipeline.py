@@ -13,7 +13,7 @@ from labeling.actions import runs
 from labeling.actions.rerun import plan_stale
 from labeling.management.base import find_project, refusals_in_words
 from labeling.management.progress import Progress
-from labeling.models import PlanRow, Project, Run, Stage
+from labeling.models import Artifact, PlanRow, Project, Run, Stage
 
 POLL_SECONDS = 0.5
 
@@ -30,9 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *, slug: str, wait: bool, **options: Any) -> None:
         project = find_project(slug)
-        if wait:
-            dispatch.run_here("classify_unscored", project_id=project.pk)
         with refusals_in_words():
+            if project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).exists():
+                dispatch.run_here("classify_unscored", project_id=project.pk)
             planned = plan_stale(project=project, by="command line")
         for run in project.runs.filter(status=Run.Status.OPEN):
             runs.close_run(run)
