@@ -36,7 +36,7 @@ _ARRAYS = ("mean", "scale", "hidden_weight", "hidden_bias", "output_weight", "ou
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """Settings of the training, chosen by cross-validation on Banking77's training rows."""
+    """Settings of the training, chosen on a held-out fifth of Banking77's training rows."""
 
     hidden: int = 512
     input_dropout: float = 0.4
