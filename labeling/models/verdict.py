@@ -104,7 +104,7 @@ class Verdict(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(mass__isnull=True, failure__gt="")
-                | Q(mass__gte=0.0, mass__lte=1.000001, failure=""),
+                | Q(mass__isnull=False, mass__gte=0.0, mass__lte=1.000001, failure=""),
                 name="verdict_answers_or_fails",
             ),
         ]

@@ -467,10 +467,6 @@ def test_the_database_refuses_a_violation_of(name: str, violate: Callable[[Cast]
     assert names_it(str(refused.value), name)
 
 
-@pytest.mark.xfail(
-    reason="a comparison with NULL is no violation: verdict_answers_or_fails must say that the "
-    "mass of an answer is not null"
-)
 def test_the_database_refuses_a_verdict_that_neither_answers_nor_fails() -> None:
     cast = Cast()
 
