@@ -9,7 +9,8 @@ rows for as long. The same seed gives the same head on the same machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,32 @@ def train_classifier(
     TrainingDataError for rows that cannot train.
     """
     values, truth = _checked(embeddings, labels, n_classes)
+    with _one_thread():
+        return _train(values, truth, n_classes, seed, settings, progress)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A head is small: threads that wait for each other cost more than they bring, many times
+    more where other processes want the same cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    values: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    n_classes: int,
+    seed: int,
+    settings: HeadSettings,
+    progress: Progress | None,
+) -> HeadClassifier:
     held = _held_out(truth, settings.held_out, seed)
     limit = _epoch_limit(len(values), settings)
     metrics: dict[str, float] = {"rows": float(len(values))}

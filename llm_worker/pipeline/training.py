@@ -31,11 +31,12 @@ from llm_worker.pipeline import cores, embeddings
 from llm_worker.pipeline.hardness import store_hard_threshold
 from llm_worker.pipeline.rerank import readable
 from llm_worker.types import Candidate
-from rerank_engine.artifacts import data_hash
+from rerank_engine.artifacts import data_hash, find_matching, write_artifact
 from rerank_engine.classifier import out_of_fold_logits, train_classifier
 from rerank_engine.encoder import model_folder
 
 FOLDS = 5
+OUT_OF_FOLD = "out_of_fold"
 CONFUSED = 4
 MIN_ROWS = 10
 
@@ -134,14 +135,7 @@ def train_embedded_classifier(
     head = train_classifier(
         vectors, rows.codes, n_classes=classes, seed=seed, progress=_named(progress, "train")
     )
-    logits = out_of_fold_logits(
-        vectors,
-        rows.codes,
-        n_classes=classes,
-        folds=FOLDS,
-        seed=seed,
-        progress=_named(progress, "out of fold"),
-    )
+    logits = _out_of_fold(project, rows, vectors, seed, progress)
     path = f"{project.slug}/classifier/{digest[:16]}"
     head.save(
         cores.folder_at(path),
@@ -197,7 +191,7 @@ def train_local_validators(
         rows.texts,
         label_ids,
         label_texts(project),
-        _confused(rows, vectors, seed, progress),
+        _confused(rows, _out_of_fold(project, rows, vectors, seed, progress)),
         base_model_path=model_folder(settings.ENCODER),
         seed=seed,
         progress=_named(progress, "train cross-encoder"),
@@ -244,18 +238,36 @@ def _cards(project: Project) -> str:
     return data_hash([f"{pk} {text}" for pk, text in sorted(label_texts(project).items())])
 
 
-def _confused(
-    rows: TrainingRows, vectors: NDArray[np.float32], seed: int, progress: Progress
-) -> NDArray[np.int64]:
-    """The labels each row is most confused with, out of fold: label ids (n, 4), -1 for none."""
+def _out_of_fold(
+    project: Project,
+    rows: TrainingRows,
+    vectors: NDArray[np.float32],
+    seed: int,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """Logits (n, C) of heads that did not see the row; kept on disk, since classifier and
+    validators both want them."""
+    digest = rows.hash("out of fold", cores.encoder().fingerprint, str(seed))
+    folder = cores.folder_at(f"{project.slug}/out_of_fold/{digest[:16]}")
+    stored = find_matching(folder, kind=OUT_OF_FOLD, data_hash=digest, settings={})
+    if stored is not None:
+        return stored.arrays["logits"]
     logits = out_of_fold_logits(
         vectors,
         rows.codes,
         n_classes=len(rows.label_ids),
         folds=FOLDS,
         seed=seed,
-        progress=_named(progress, "confused labels"),
+        progress=_named(progress, "out of fold"),
     )
+    manifest = {"data_hash": digest, "settings": {}}
+    write_artifact(folder, kind=OUT_OF_FOLD, arrays={"logits": logits}, manifest=manifest)
+    return logits
+
+
+def _confused(rows: TrainingRows, logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The labels each row is most confused with: label ids (n, 4)."""
+    logits = logits.copy()
     logits[np.arange(len(rows.codes)), rows.codes] = -np.inf
     order = np.argsort(-logits, axis=1)[:, : min(CONFUSED, len(rows.label_ids) - 1)]
     return np.array(rows.label_ids, dtype=np.int64)[order]
