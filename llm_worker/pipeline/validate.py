@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.models import Label, PlanRow, Question, Ranking, Retrieved, Run, Validator, Verdict
-from llm_worker.errors import ValidatorUnavailableError
 from llm_worker.pipeline import cores, embeddings
 from llm_worker.pipeline.rerank import readable
+from llm_worker.pipeline.work import SomeTasksFailed
 from llm_worker.types import (
     Candidate,
     Document,
@@ -25,11 +25,11 @@ def validate(rows: Sequence[PlanRow]) -> None:
     """Store a verdict, or a failure in words, of every validator for every task.
 
     Verdicts that stand already are not asked again, so that a second try costs only what is
-    missing. Failures that may pass raise `ValidatorUnavailableError` once all verdicts are stored.
+    missing. Failures that may pass raise `SomeTasksFailed` once all verdicts are stored.
     """
     run = rows[0].run
     requests = _requests(run, rows)
-    transient: list[str] = []
+    transient: dict[int, str] = {}
     for validator in _validators(run):
         answered = set(
             Verdict.objects.filter(run=run, validator=validator, task_id__in=requests).values_list(
@@ -39,10 +39,10 @@ def validate(rows: Sequence[PlanRow]) -> None:
         open_requests = [request for key, request in requests.items() if key not in answered]
         results, failures = validate_all(cores.validator(validator), open_requests)
         lasting = [failure for failure in failures if not failure.retryable]
-        transient += [failure.message for failure in failures if failure.retryable]
+        transient |= {one.task_id: one.message for one in failures if one.retryable}
         _store(run, rows, validator, results, lasting)
     if transient:
-        raise ValidatorUnavailableError(transient[0])
+        raise SomeTasksFailed(transient)
 
 
 def _validators(run: Run) -> list[Validator]:

@@ -23,6 +23,19 @@ Handler = Callable[[Sequence[PlanRow]], Mapping[int, bool] | None]
 """Does the work of a stage for claimed rows of one run. The decide stage returns, by task id,
 whether the task was left to people."""
 
+
+
+class SomeTasksFailed(Exception):
+    """A handler did its work but for some tasks, on which trying again may help.
+
+    `sentences` says by task id what is wrong; the other tasks go on.
+    """
+
+    def __init__(self, sentences: Mapping[int, str]) -> None:
+        super().__init__(next(iter(sentences.values())))
+        self.sentences = sentences
+
+
 # What may pass by itself: a database that is away, an artifact that is being put in place.
 # Anything else is a bug: it is logged with its traceback, and the claim runs out.
 NAMED_ERRORS = (OperationalError, ValidatorError, RerankEngineError, UnknownValidator)
@@ -31,24 +44,37 @@ NAMED_ERRORS = (OperationalError, ValidatorError, RerankEngineError, UnknownVali
 def work(stage: str, handler: Handler, *, batch: int, worker: str) -> int:
     """Handle due rows of `stage` until none is left; returns how many tasks were handled."""
     handled = 0
-    while rows := runs.claim(stage, limit=batch, worker=worker):
+    while claimed := runs.claim(stage, limit=batch, worker=worker):
         started = time.monotonic()
-        rows = _without_spent(rows)
-        if not rows:
-            continue
-        try:
-            deferred = handler(rows) or {}
-        except NAMED_ERRORS as error:
-            logger.warning("Stage %s of run %s: %s", stage, rows[0].run_id, error)
-            _try_again(rows, f"{type(error).__name__}: {error}")
-            continue
-        _send_on(rows, stage, deferred)
-        seconds = time.monotonic() - started
-        runs.add_timing(rows[0].run_id, stage, tasks=len(rows), seconds=seconds)
+        rows, deferred = _handle(stage, handler, _without_spent(claimed))
+        if rows:
+            _send_on(rows, stage, deferred)
+            seconds = time.monotonic() - started
+            runs.add_timing(rows[0].run_id, stage, tasks=len(rows), seconds=seconds)
         handled += len(rows)
         beat(worker, [])
     runs.complete_runs()
     return handled
+
+
+def _handle(
+    stage: str, handler: Handler, rows: list[PlanRow]
+) -> tuple[list[PlanRow], Mapping[int, bool]]:
+    """The rows whose work is done, and what the handler returned; the others try again later."""
+    if not rows:
+        return [], {}
+    try:
+        return rows, handler(rows) or {}
+    except SomeTasksFailed as error:
+        logger.warning("Stage %s of run %s: %s", stage, rows[0].run_id, error)
+        for row in rows:
+            if row.task_id in error.sentences:
+                _try_again([row], error.sentences[row.task_id])
+        return [row for row in rows if row.task_id not in error.sentences], {}
+    except NAMED_ERRORS as error:
+        logger.warning("Stage %s of run %s: %s", stage, rows[0].run_id, error)
+        _try_again(rows, f"{type(error).__name__}: {error}")
+        return [], {}
 
 
 def _send_on(rows: Sequence[PlanRow], stage: str, deferred: Mapping[int, bool]) -> None:

@@ -1,0 +1,210 @@
+"""What is trained on a project's own labels, and what must never be trained on."""
+
+from __future__ import annotations
+
+import pytest
+
+from labeling import dispatch
+from labeling.actions.errors import ActionRefused
+from labeling.actions.resolve import resolve, withdraw
+from labeling.actions.taxonomy import parse_labels, set_labels
+from labeling.models import BenchmarkItem, Embedding, HardThreshold, Project, Task
+from llm_worker.pipeline import cores, embeddings
+from llm_worker.pipeline.hardness import fit_hardness_from_benchmark
+from llm_worker.pipeline.training import train_embedded_classifier, training_rows
+from tests.labeling.builders import (
+    label_of,
+    make_benchmark_item,
+    make_decision,
+    make_member,
+    make_prediction,
+    make_project,
+    make_run,
+    make_task,
+)
+from tests.pipeline import world
+
+pytestmark = pytest.mark.django_db
+
+ROWS = len(world.LABELS) * world.TRAINED
+
+
+def trains(project: Project, text: str) -> bool:
+    return text in training_rows(project).texts
+
+
+# --- What is in use -----------------------------------------------------------------------------
+
+
+def test_training_puts_everything_in_use(shop: Project, trained: world.Trained) -> None:
+    assert [fields["kind"] for fields in trained.artifacts] == [
+        "classifier",
+        "knn",
+        "cross_encoder",
+    ]
+    info = trained.artifacts[0]["info"]
+    assert (info["rows"], info["labels"]) == (ROWS, len(world.LABELS))
+    assert info["out_of_fold_accuracy"] >= 0.6
+    assert trained.hard["misclassified"] >= 1
+    assert trained.hard["rows"] == ROWS
+    assert f"{ROWS} rows imported, 0 known already, 0 refused" in trained.said
+    assert f"Trained on {ROWS} rows of {len(world.LABELS)} labels" in trained.said
+    assert f"Trained on {ROWS} rows.\n" in trained.said
+
+
+def test_the_same_rows_are_not_trained_on_twice(shop: Project, trained: world.Trained) -> None:
+    before = list(shop.artifacts.values())
+    for job in ("train_classifier", "train_validators"):
+        assert dispatch.run_here(job, project_id=shop.pk)["trained"] is False
+    assert list(shop.artifacts.values()) == before
+
+
+def test_the_classifier_knows_texts_it_was_not_trained_on(shop: Project) -> None:
+    classifier = cores.classifier(shop.artifacts.get(kind="classifier"))
+    texts = world.stream()
+    logits = classifier.logits(embeddings.vectors(text for text, _name in texts))
+    names = list(world.LABELS)
+    right = [names[row.argmax()] == name for row, (_text, name) in zip(logits, texts, strict=True)]
+    assert sum(right) >= 0.7 * len(texts)
+
+
+def test_a_text_is_encoded_once_however_often_it_is_needed(shop: Project) -> None:
+    first = embeddings.vectors(["Where is it?", "where  is IT?", "elsewhere"])
+    assert first.shape == (3, 384)
+    assert (first[0] == first[1]).all()
+    assert Embedding.objects.count() == 2
+    again = embeddings.vectors(["elsewhere", "where is it?"])
+    assert (again == first[[2, 0]]).all()
+    assert Embedding.objects.count() == 2
+    assert embeddings.vectors([]).shape == (0, 384)
+
+
+# --- What may train -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["tune", "certify", "test"])
+def test_a_copy_of_a_benchmark_text_never_trains(shop: Project, part: str) -> None:
+    planted = world.training_texts()[0]["text"]
+    assert trains(shop, planted)
+    copy = make_task(shop, text=f"  {planted.upper()} ")
+    make_benchmark_item(copy, part, reference="label", reference_label=shop.labels.first())
+    assert not trains(shop, planted)
+    assert len(training_rows(shop).texts) == ROWS - 1
+
+
+def test_the_fit_part_trains_by_its_reference(shop: Project) -> None:
+    task = make_task(shop, text="a text of the fit part")
+    make_benchmark_item(task, "fit", reference="label", reference_label=label_of(shop, "gift_card"))
+    make_benchmark_item(make_task(shop, text="unsettled"), "fit")
+    rows = training_rows(shop)
+    place = rows.texts.index("a text of the fit part")
+    assert rows.label_ids[rows.codes[place]] == label_of(shop, "gift_card").pk
+    assert "unsettled" not in rows.texts
+
+
+def test_labels_of_people_train_and_those_of_machines_do_not(shop: Project) -> None:
+    by_person, by_machine, withdrawn, several = (
+        make_task(shop, text=f"text {name}") for name in ("person", "machine", "gone", "several")
+    )
+    member, label = make_member(shop), label_of(shop, "gift_card")
+    for task in (by_person, withdrawn):
+        resolve(task=task, source="single", by=member, label=label)
+    withdraw(task=withdrawn, reason="wrong", by=member)
+    decision = make_decision(by_machine, make_run(shop), label)
+    resolve(task=by_machine, source="auto", by="policy", label=label, decision=decision)
+    resolve(task=several, source="override", by=member, outcome="conf", conf_labels=[label])
+    texts = training_rows(shop).texts
+    assert [text for text in texts if text.startswith("text ")] == ["text person"]
+
+
+def test_card_examples_train_unless_they_are_held_out(shop: Project) -> None:
+    cards = [
+        {
+            "name": name,
+            "description": about,
+            "examples": ["voucher please", "held out example", world.training_texts()[0]["text"]]
+            if name == "gift_card"
+            else [],
+            "counter_examples": ["never a gift card"],
+        }
+        for name, (about, _texts) in world.LABELS.items()
+    ]
+    set_labels(project=shop, specs=parse_labels(cards), by="test")
+    make_benchmark_item(make_task(shop, text="Held out EXAMPLE"), "test")
+    rows = training_rows(shop)
+    assert len(rows.texts) == ROWS + 1
+    assert "voucher please" in rows.texts
+    assert "never a gift card" not in rows.texts
+
+
+def test_rows_of_retired_labels_do_not_train(shop: Project) -> None:
+    cards = [{"name": name} for name in list(world.LABELS)[1:]]
+    set_labels(project=shop, specs=parse_labels(cards), by="test")
+    rows = training_rows(shop)
+    assert len(rows.texts) == ROWS - world.TRAINED
+    assert len(rows.label_ids) == len(world.LABELS) - 1
+
+
+def test_a_text_under_two_labels_trains_once(shop: Project) -> None:
+    text = world.training_texts()[0]["text"]
+    twin = make_task(shop, text=text.upper())
+    resolve(task=twin, source="single", by=make_member(shop), label=label_of(shop, "gift_card"))
+    rows = training_rows(shop)
+    assert len(rows.hashes) == len(set(rows.hashes)) == ROWS
+
+
+def test_too_few_rows_are_refused_in_words() -> None:
+    project = make_project()
+    with pytest.raises(ActionRefused, match="has 0 labeled texts that may train; 10 are needed"):
+        train_embedded_classifier(project)
+
+
+def test_what_would_train_otherwise_has_another_hash(shop: Project) -> None:
+    before = training_rows(shop).hash()
+    assert training_rows(shop).hash() == before
+    task = Task.objects.get(text=world.training_texts()[0]["text"])
+    task.resolutions.update(label=label_of(shop, "gift_card"))
+    assert training_rows(shop).hash() != before
+
+
+# --- Hardness from the benchmark ----------------------------------------------------------------
+
+
+def benchmark_prediction(
+    project: Project, best: int, reference: str, part: str = "tune"
+) -> BenchmarkItem:
+    task = make_task(project)
+    logits = [0.0] * project.labels.count()
+    logits[best] = 2.0
+    make_prediction(task, logits)
+    return make_benchmark_item(
+        task, part, reference="label", reference_label=label_of(project, reference)
+    )
+
+
+def test_hardness_is_the_mean_variance_of_the_mistakes_on_fit_and_tune() -> None:
+    project = make_project(labels=("a", "b", "c", "d"))
+    benchmark_prediction(project, 0, "a")
+    benchmark_prediction(project, 0, "b", "fit")
+    benchmark_prediction(project, 1, "c", "test")  # never looked at
+    assert fit_hardness_from_benchmark(project) == {"m1": pytest.approx(0.75)}
+    threshold = HardThreshold.objects.get()
+    assert (threshold.k, threshold.rows, threshold.misclassified) == (4, 2, 1)
+    fit_hardness_from_benchmark(project)
+    assert HardThreshold.objects.count() == 1
+
+
+def test_a_reference_that_is_retired_has_no_place_in_the_fit() -> None:
+    project = make_project(labels=("a", "b", "c"))
+    item = benchmark_prediction(project, 0, "c")
+    set_labels(project=project, specs=parse_labels(["a", "b"]), by="test")
+    item.task.predictions.all().delete()
+    make_prediction(item.task, [1.0, 0.0])
+    assert fit_hardness_from_benchmark(project) == {}
+
+
+def test_a_model_without_mistakes_has_no_hard_tasks() -> None:
+    project = make_project()
+    benchmark_prediction(project, 0, "a")
+    assert fit_hardness_from_benchmark(project) == {"m1": None}
+    assert HardThreshold.objects.count() == 0
