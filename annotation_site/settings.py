@@ -249,7 +249,8 @@ SPECTACULAR_SETTINGS = {
 # --- Languages, static files --------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("ru", _("Russian")), ("zh-hans", _("Simplified Chinese"))]
+# A language is listed once its catalogue stands in labeling/locale; pages say in `lang` what they are.
+LANGUAGES = [("en", _("English"))]
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"

@@ -111,7 +111,10 @@ class Annotation(models.Model):
                 name="annotation_unk_has_reason",
             ),
         ]
-        indexes = [models.Index(fields=["member", "-id"], name="annotation_history")]
+        indexes = [
+            models.Index(fields=["member", "-id"], name="annotation_history"),
+            models.Index(fields=["task", "member"], name="annotation_own"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.member_id} on {self.task_id}: {self.answer}"

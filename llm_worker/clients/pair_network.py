@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MAX_TEXT_TOKENS = 96
-MAX_LABEL_TOKENS = 64
+MAX_LABEL_TOKENS = 32
 WEIGHTS = "weights.safetensors"
 START_SCALE = 10.0
 START_BIAS = -5.0

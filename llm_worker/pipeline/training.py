@@ -37,7 +37,7 @@ from rerank_engine.encoder import model_folder
 
 FOLDS = 5
 OUT_OF_FOLD = "out_of_fold"
-CONFUSED = 4
+CONFUSED = 3
 MIN_ROWS = 10
 
 Progress = Callable[[str, int, int], None]
@@ -266,7 +266,7 @@ def _out_of_fold(
 
 
 def _confused(rows: TrainingRows, logits: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The labels each row is most confused with: label ids (n, 4)."""
+    """The labels each row is most confused with: label ids (n, 3)."""
     logits = logits.copy()
     logits[np.arange(len(rows.codes)), rows.codes] = -np.inf
     order = np.argsort(-logits, axis=1)[:, : min(CONFUSED, len(rows.label_ids) - 1)]
