@@ -249,7 +249,7 @@ SPECTACULAR_SETTINGS = {
 # --- Languages, static files --------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-# A language is listed once its catalogue stands in labeling/locale; pages say in `lang` what they are.
+# A language is listed once its catalogue stands in labeling/locale: pages name theirs in `lang`.
 LANGUAGES = [("en", _("English"))]
 TIME_ZONE = "UTC"
 

@@ -171,6 +171,11 @@ def create_token(
     return token, secret
 
 
+def revoke_token(*, token: ApiToken) -> None:
+    """End a token now. Harmless to repeat; the row stays, so that its last use can be seen."""
+    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+
+
 def token_digest(secret: str) -> str:
     """SHA-256 of a token: 32 random bytes need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -6,12 +6,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from labeling.access import signed_in
-from labeling.actions.projects import create_token
+from labeling.actions.projects import create_token, revoke_token
 from labeling.models import ApiToken, User
 from labeling.views.forms import TokenForm
 
@@ -40,6 +39,5 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     """End a token at once."""
-    token = get_object_or_404(ApiToken, pk=token_id, user_id=request.user.pk)
-    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    revoke_token(token=get_object_or_404(ApiToken, pk=token_id, user_id=request.user.pk))
     return redirect("labeling:tokens")
