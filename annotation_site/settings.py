@@ -155,7 +155,7 @@ if REDIS_URL:
         "socket_keepalive": True,
     }
 else:
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"  # a host, or kombu warns that it takes this one
     CELERY_BROKER_TRANSPORT = "annotation_site.file_transport:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = file_broker(VAR_DIR / "broker")
     # Replies to remote control would pile up as files for workers that are gone.

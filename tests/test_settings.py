@@ -52,7 +52,7 @@ def test_without_variables_everything_stays_in_one_folder(load: Settings, tmp_pa
     assert settings["DEBUG"] is False
     assert database["NAME"] == tmp_path / "countersign.sqlite3"
     assert database["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
-    assert settings["CELERY_BROKER_URL"] == "filesystem://"
+    assert settings["CELERY_BROKER_URL"] == "filesystem://localhost"
     assert str(tmp_path) in settings["CELERY_BROKER_TRANSPORT_OPTIONS"]["data_folder_in"]
     assert settings["ARTIFACTS_DIR"] == tmp_path / "artifacts"
     assert "example" not in settings["ALLOWED_HOSTS"]
