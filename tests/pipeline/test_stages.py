@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import shutil
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,9 +53,8 @@ def set_threshold(shop: Project, threshold: float) -> None:
 
 
 def top_five_variance(prediction: Prediction) -> float:
-    top = sorted(scores.unpack(prediction.scores).tolist(), reverse=True)[:5]
-    mean = sum(top) / len(top)
-    return sum((value - mean) ** 2 for value in top) / len(top)
+    values: list[float] = scores.unpack(prediction.scores).tolist()
+    return statistics.pvariance(sorted(values, reverse=True)[:5])
 
 
 def check_all_accounted_for(shop: Project) -> None:
@@ -163,7 +163,7 @@ def test_without_a_threshold_nothing_is_reranked_and_the_run_says_so(shop: Proje
     assert "no task is reranked" in Run.objects.get().note
 
 
-def upstream(shop: Project, name: str, items: Sequence[dict[str, object]]) -> None:
+def upstream(shop: Project, name: str, items: Sequence[object]) -> None:
     ingest_predictions(project=shop, model_version=name, items=items, by="test")
 
 

@@ -231,8 +231,8 @@ def _what_stands(project: Project, said: str) -> Trained:
     names = ("kind", "path", "digest", "data_hash", "info")
     return Trained(
         artifacts=list(artifacts.values(*names)),
-        validators=list(project.validators.order_by("pk").values("name", "kind")),
-        hard=HardThreshold.objects.values("k", "threshold", "rows", "misclassified").get(),
+        validators=[dict(row) for row in project.validators.order_by("pk").values("name", "kind")],
+        hard=dict(HardThreshold.objects.values("k", "threshold", "rows", "misclassified").get()),
         said=said,
     )
 
