@@ -184,7 +184,7 @@ class _Batch:
                 self._form(task, found, shadow=True)
         else:
             self._form(task, found)
-        task.priority = 1.0 - (found.confidence or 0.0) if found else 1.0
+        task.priority = _priority(found)
 
     def _obstacle(self, task: Task) -> str:
         """Why no machine may settle this task, however sure it is; empty if one may."""
@@ -313,6 +313,16 @@ class _Batch:
         Task.objects.bulk_update(
             waiting, ["status", "priority", "question", "asked_label"], batch_size=500
         )
+
+
+def _priority(found: Opinion | None) -> float:
+    """How much a person's answer is worth: the less sure the machines, the more. Nothing is known
+    of texts that they cannot read; those wait behind the others."""
+    if found is None:
+        return 1.0
+    if found.reason == DeferReason.SCRIPT:
+        return 0.0
+    return 1.0 - (found.confidence or 0.0)
 
 
 def _settled(decision: Decision) -> int:
