@@ -338,10 +338,13 @@ def test_only_what_waits_for_people_under_this_configuration_is_decided_again(
     Task.objects.filter(pk=disputed.pk).update(status="disputed")
     Task.objects.filter(pk=revised.pk).update(revision=2)
     undecided = scene.task(sure_of_a(0.9), sure_of_a(0.9))  # its first decision is still to come
+    # Left to people by an earlier run, and on its way through this one.
+    under_way = scene.task(sure_of_a(0.9), status="deferred")
     activate_policy(policy=policy, by="test")
     planned = PlanRow.objects.filter(run__kind="decide")
     assert [row.task for row in planned] == [waiting]
     assert undecided.plan_rows.get().stage == Stage.DECIDE
+    assert under_way.plan_rows.get().stage == Stage.DECIDE
 
 
 def test_a_task_of_several_runs_is_decided_again_from_the_newest(scene: Scene) -> None:
