@@ -35,6 +35,11 @@ def job_of(stage: str) -> str:
     return STAGE_JOBS[Stage(stage)][0].rsplit(".", 1)[1]
 
 
+def queue_of(stage: str) -> str:
+    """The queue on which the job of `stage` waits."""
+    return STAGE_JOBS[Stage(stage)][1]
+
+
 def classify(project_id: int) -> None:
     """Have the embedded classifier predict for the project's tasks that came without scores."""
     _send_on_commit("llm_worker.tasks.classify_unscored", "rerank", project_id=project_id)

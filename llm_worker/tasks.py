@@ -9,7 +9,7 @@ from celery import Task, shared_task
 from labeling.actions.decide import decide as decide_rows
 from labeling.models import Project, Stage
 from llm_worker.pipeline.sweep import sweep as find_work
-from llm_worker.pipeline.work import beat, work
+from llm_worker.pipeline.work import NO_WORKER, beat, work
 
 RERANK_BATCH = 256
 VALIDATE_BATCH = 64
@@ -57,7 +57,7 @@ def sweep() -> None:
 @shared_task(bind=True, queue="default")
 def beat_heartbeat(self: Task[..., None], queue: str = "default") -> None:
     """Sent to every queue by beat: whoever takes it is alive, and so is beat."""
-    beat(_name(self), [queue])
+    beat(_name(self), queue)
 
 
 @shared_task(queue="rerank")
@@ -107,4 +107,4 @@ def classify(project_id: int, items: list[dict[str, Any]]) -> Any:
 
 def _name(job: Task[..., Any]) -> str:
     """The worker that runs the job; a command that runs it itself has no host name."""
-    return str(job.request.hostname or "this process")
+    return str(job.request.hostname or NO_WORKER)

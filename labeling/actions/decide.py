@@ -222,7 +222,8 @@ class _Batch:
         self._defer([d for d in live if d.outcome != Outcome.ACCEPT])
 
     def _yield_to_people(self) -> None:
-        """A machine never replaces a person's resolution: such tasks keep what stands."""
+        """A machine never replaces a person's resolution, nor settles what people dispute: such
+        tasks keep what stands."""
         standing = dict(
             Resolution.objects.filter(task__in=list(self.tasks), current=True).values_list(
                 "task_id", "source"
@@ -234,7 +235,10 @@ class _Batch:
             if (
                 decision.mode == Decision.Mode.LIVE
                 and decision.outcome != Outcome.DEFER
-                and not rules.may_replace(Source.AUTO, source)
+                and (
+                    not rules.may_replace(Source.AUTO, source)
+                    or self.tasks[decision.task_id].status == TaskStatus.DISPUTED
+                )
             ):
                 decision.outcome, decision.reason = Outcome.DEFER, DeferReason.ALREADY_DECIDED
 

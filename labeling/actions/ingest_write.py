@@ -146,7 +146,7 @@ def write(
             status=TaskStatus.PROCESSING
         )
     wanted = [p for p, one in zip(predictions, intake.scored, strict=True) if one.plan]
-    return _plan(wanted, [task.pk for _row, task in intake.revised], model_version, taxonomy, by)
+    return _plan(wanted, model_version, taxonomy, by)
 
 
 def _predictions(
@@ -250,7 +250,6 @@ def _revise(project: Project, revised: list[tuple[Row, Task]], by: Actor) -> Non
 
 def _plan(
     predictions: list[Prediction],
-    revised: list[int],
     model_version: ModelVersion,
     taxonomy: TaxonomyVersion,
     by: Actor,
@@ -262,8 +261,8 @@ def _plan(
     configuration = runs.configuration_for(model_version) if left else None
     while left and configuration is not None:
         run = runs.open_run(configuration=configuration, taxonomy=taxonomy, by=by)
-        if revised and run.plan_rows.filter(task__in=revised).exists():
-            # A run takes a task once, and it stands there with its old text.
+        if run.plan_rows.filter(task__in=[one.task_id for one in left]).exists():
+            # A run takes a task once, and there it stands with an earlier text.
             runs.close_run(run)
             run = runs.open_run(configuration=configuration, taxonomy=taxonomy, by=by)
         room = runs.RUN_TASKS - run.planned

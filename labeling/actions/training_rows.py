@@ -27,11 +27,13 @@ from labeling.models import (
 @dataclass(frozen=True)
 class TrainingImport:
     """What became of the rows. `held_out` texts stand in *tune*, *certify* or *test* and were
-    refused: nothing trains on the benchmark (DESIGN 8.1)."""
+    refused: nothing trains on the benchmark (DESIGN 8.1). `other_label` rows repeat a text under
+    another label than the one that was kept, the first that came."""
 
     created: int
     known: int
     held_out: int
+    other_label: int
 
 
 @transaction.atomic
@@ -44,19 +46,31 @@ def import_training_rows(
     Refuses the whole file where a category is no label or a text is empty or too long.
     """
     parsed = _parse(project, rows)
-    hashes = {rules.text_hash(text): (text, label) for text, label in reversed(parsed)}
+    hashed = [(rules.text_hash(text), text, label) for text, label in parsed]
+    hashes = {digest: (text, label) for digest, text, label in reversed(hashed)}
     held_out = set(
         BenchmarkItem.objects.filter(project=project)
         .exclude(part=Part.FIT)
         .values_list("text_hash", flat=True)
     ) & set(hashes)
     external_ids = {f"train-{digest[:20]}": digest for digest in hashes if digest not in held_out}
-    known = set(
-        project.tasks.filter(external_id__startswith="train-").values_list("external_id", flat=True)
+    known = dict(
+        project.tasks.filter(
+            external_id__startswith="train-", resolutions__current=True
+        ).values_list("external_id", "resolutions__label_id")
     )
+    kept = {
+        digest: known.get(f"train-{digest[:20]}", label)
+        for digest, (_text, label) in hashes.items()
+    }
     new = [(name, digest) for name, digest in external_ids.items() if name not in known]
     _create(project, [(name, digest, *hashes[digest]) for name, digest in new])
-    report = TrainingImport(len(new), len(external_ids) - len(new), len(held_out))
+    report = TrainingImport(
+        created=len(new),
+        known=len(external_ids) - len(new),
+        held_out=len(held_out),
+        other_label=sum(kept[digest] != label for digest, _text, label in hashed),
+    )
     if new:
         record(
             project,

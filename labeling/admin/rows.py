@@ -156,7 +156,7 @@ look_at(
     related=["run", "task", "validator"],
 )
 look_at(Reasoning, "task", "validator", "created_at", project=TASK, related=["task", "validator"])
-look_at(Heartbeat, "worker", "queues", "beaten_at", project="")
+look_at(Heartbeat, "worker", "queue", "beaten_at", project="")
 
 # What was decided, answered and settled.
 look_at(

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from celery import current_app
+from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.db.models import Count, Max
@@ -73,23 +74,28 @@ def _broker() -> str:
 
 
 def _workers() -> str:
+    """Why work on some queue would wait: no worker of it ever reported, or none lately."""
     try:
-        seconds = heartbeat_age()
+        ages = heartbeat_ages()
     except DatabaseError:
         return _("Unknown while the database does not answer.")
-    if seconds is None:
-        return _("No worker has ever reported; start one, or see its log.")
-    if seconds > ALIVE_SECONDS:
-        return _("The last worker reported %(n)d seconds ago; start one, or see its log.") % {
-            "n": seconds
-        }
-    return ""
+    problems = []
+    for queue in settings.CELERY_TASK_QUEUES:
+        if queue not in ages:
+            problems.append(
+                _("No worker of the queue “%(queue)s” has ever reported.") % {"queue": queue}
+            )
+        elif ages[queue] > ALIVE_SECONDS:
+            words = _("The last worker of the queue “%(queue)s” reported %(n)d seconds ago.")
+            problems.append(words % {"queue": queue, "n": ages[queue]})
+    return " ".join([*problems, _("Start one, or see its log.")]) if problems else ""
 
 
-def heartbeat_age() -> float | None:
-    """Seconds since a worker last reported; None if none ever did."""
-    latest = Heartbeat.objects.aggregate(at=Max("beaten_at"))["at"]
-    return max((timezone.now() - latest).total_seconds(), 0.0) if latest else None
+def heartbeat_ages() -> dict[str, float]:
+    """Seconds since a worker last reported, by queue; without queues of which none ever did."""
+    now = timezone.now()
+    latest = Heartbeat.objects.order_by().values_list("queue").annotate(at=Max("beaten_at"))
+    return {queue: max((now - at).total_seconds(), 0.0) for queue, at in latest}
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -144,6 +150,6 @@ def _failures() -> Iterator[str]:
 
 
 def _heartbeat() -> Iterator[str]:
-    seconds = heartbeat_age()
-    words = "Seconds since a worker last reported; -1 if none ever did."
-    yield from _gauge("heartbeat_age_seconds", words, {"": -1.0 if seconds is None else seconds})
+    words = "Seconds since a worker last reported, by queue; -1 if none ever did."
+    ages = dict.fromkeys(settings.CELERY_TASK_QUEUES, -1.0) | heartbeat_ages()
+    yield from _gauge("heartbeat_age_seconds", words, ages, "queue")

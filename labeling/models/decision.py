@@ -32,7 +32,7 @@ class DeferReason(models.TextChoices):
     VALIDATOR_FAILED = "validator_failed", _("a validator of the policy failed")
     SCRIPT = "script", _("written in a script that the encoder was not trained for")
     BENCHMARK = "benchmark", _("a benchmark task: decided in shadow only")
-    ALREADY_DECIDED = "already_decided", _("a stronger resolution stands")
+    ALREADY_DECIDED = "already_decided", _("people have answered it already")
     MACHINE_FAILED = "machine_failed", _("a machine failed again and again")
 
 

@@ -252,11 +252,16 @@ class Ranking(models.Model):
 
 
 class Heartbeat(models.Model):
-    """A worker process that is alive, told by itself."""
+    """A worker process that takes from a queue and is alive, told by itself."""
 
-    worker = models.CharField(max_length=200, unique=True)
-    queues = models.JSONField(default=list)
+    worker = models.CharField(max_length=200)
+    queue = models.CharField(max_length=20)
     beaten_at = models.DateTimeField()
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["worker", "queue"], name="heartbeat_once_per_queue")
+        ]
+
     def __str__(self) -> str:
-        return self.worker
+        return f"{self.worker} ({self.queue})"

@@ -19,10 +19,12 @@ from rerank_engine.errors import RerankEngineError
 
 logger = logging.getLogger(__name__)
 
+NO_WORKER = "this process"
+"""The name of a command that works on plan rows itself; it takes from no queue."""
+
 Handler = Callable[[Sequence[PlanRow]], Mapping[int, bool] | None]
 """Does the work of a stage for claimed rows of one run. The decide stage returns, by task id,
 whether the task was left to people."""
-
 
 
 class SomeTasksFailed(Exception):
@@ -52,7 +54,8 @@ def work(stage: str, handler: Handler, *, batch: int, worker: str) -> int:
             seconds = time.monotonic() - started
             runs.add_timing(rows[0].run_id, stage, tasks=len(rows), seconds=seconds)
         handled += len(rows)
-        beat(worker, [])
+        if worker != NO_WORKER:
+            beat(worker, dispatch.queue_of(stage))
     runs.complete_runs()
     return handled
 
@@ -117,9 +120,8 @@ def _give_up(rows: Sequence[PlanRow], sentence: str) -> None:
         runs.advance(rows, Stage.DONE, failure=sentence)
 
 
-def beat(worker: str, queues: Sequence[str]) -> None:
-    """Note that `worker` is alive; `queues` says what it takes from, where known."""
-    defaults: dict[str, object] = {"beaten_at": timezone.now()}
-    if queues:
-        defaults["queues"] = list(queues)
-    Heartbeat.objects.update_or_create(worker=worker, defaults=defaults)
+def beat(worker: str, queue: str) -> None:
+    """Note that `worker` is alive and takes from `queue`."""
+    Heartbeat.objects.update_or_create(
+        worker=worker, queue=queue, defaults={"beaten_at": timezone.now()}
+    )

@@ -288,13 +288,16 @@ def test_a_task_whose_text_changed_meanwhile_is_not_decided(scene: Scene, policy
     assert Resolution.objects.count() == 0
 
 
+@pytest.mark.parametrize("verdict", [UNSURE, SURE_OF_A], ids=["unsure", "sure"])
 def test_a_task_that_waits_for_an_expert_goes_on_waiting_for_one(
-    scene: Scene, policy: Policy
+    scene: Scene, policy: Policy, verdict: dict[str, float]
 ) -> None:
-    task = scene.task(UNSURE, UNSURE, status="disputed")
+    task = scene.task(verdict, verdict, status="disputed")
     scene.decide()
     task.refresh_from_db()
     assert task.status == TaskStatus.DISPUTED
+    assert scene.live(task).outcome == "defer"
+    assert not Resolution.objects.filter(task=task).exists()
 
 
 # --- Binary questions ---------------------------------------------------------------------------

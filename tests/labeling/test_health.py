@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -26,7 +27,8 @@ def nothing_counted_yet() -> None:
 
 def beat(seconds_ago: float, worker: str = "w1") -> None:
     at = timezone.now() - datetime.timedelta(seconds=seconds_ago)
-    Heartbeat.objects.create(worker=worker, queues=["default"], beaten_at=at)
+    for queue in settings.CELERY_TASK_QUEUES:
+        Heartbeat.objects.create(worker=worker, queue=queue, beaten_at=at)
 
 
 def test_alive_needs_no_sign_in_and_no_database(client: Client) -> None:
@@ -47,7 +49,7 @@ def test_ready_when_database_broker_and_a_worker_answer(client: Client) -> None:
 def test_not_ready_while_no_worker_has_reported(client: Client) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert "No worker" in answer.json()["checks"]["workers"]
+    assert "No worker of the queue" in answer.json()["checks"]["workers"]
     assert answer.json()["checks"]["database"] == "ok"
 
 
@@ -58,10 +60,19 @@ def test_a_worker_that_fell_silent_is_named_by_its_age(client: Client) -> None:
     assert re.search(r"30\d seconds ago", answer.json()["checks"]["workers"])
 
 
-def test_one_living_worker_is_enough(client: Client) -> None:
+def test_one_living_worker_of_each_queue_is_enough(client: Client) -> None:
     beat(300)
     beat(1, "w2")
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_queue_without_a_living_worker_is_named(client: Client) -> None:
+    beat(1)
+    Heartbeat.objects.filter(queue="llm").delete()
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "“llm”" in answer.json()["checks"]["workers"]
+    assert "rerank" not in answer.json()["checks"]["workers"]
 
 
 def test_a_broker_that_is_away_is_said_without_its_address(
@@ -103,7 +114,7 @@ def test_metrics_count_tasks_plan_rows_failures_and_the_heartbeat(client: Client
     assert 'countersign_tasks{status="resolved"} 0\n' in body
     assert 'countersign_plan_rows{stage="rerank"} 0\n' in body
     assert "countersign_verdict_failures 1\n" in body
-    age = re.search(r"^countersign_heartbeat_age_seconds ([0-9.]+)$", body, re.M)
+    age = re.search(r'^countersign_heartbeat_age_seconds{queue="llm"} ([0-9.]+)$', body, re.M)
     assert age is not None
     assert 7 <= float(age[1]) < 60
     for private in ("secret-project", "private text", "server is away"):

@@ -355,6 +355,18 @@ def test_a_revision_withdraws_what_stood_on_the_old_text(project: Project) -> No
     assert Event.objects.filter(verb="text_revised").get().new == {"revision": 2}
 
 
+def test_a_text_revised_without_scores_is_planned_once_they_come(project: Project) -> None:
+    make_artifact(project, "classifier", active=True)
+    first = send(project, item("t1"))
+    send(project, item("t1", text="another", logits=None), on_changed_text="revise")
+
+    scored = send(project, item("t1", text="another"))
+
+    assert scored.run is not None
+    assert scored.run != first.run
+    assert scored.run.plan_rows.get().revision == 2
+
+
 def test_a_revision_sent_twice_is_made_once(project: Project) -> None:
     send(project, item("t1"))
     send(project, item("t1", text="another"), on_changed_text="revise")

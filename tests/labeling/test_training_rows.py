@@ -29,7 +29,7 @@ def trainable(project: Project) -> set[str]:
 
 def test_rows_become_tasks_with_an_imported_label_that_may_train(project: Project) -> None:
     report = imported(project, ("first text", "a"), ("second text", "b"))
-    assert report == TrainingImport(created=2, known=0, held_out=0)
+    assert report == TrainingImport(created=2, known=0, held_out=0, other_label=0)
     task = Task.objects.get(text="first text")
     assert task.status == "resolved"
     resolution = Resolution.objects.get(task=task)
@@ -42,16 +42,17 @@ def test_rows_become_tasks_with_an_imported_label_that_may_train(project: Projec
 def test_importing_again_changes_nothing(project: Project) -> None:
     imported(project, ("first text", "a"))
     report = imported(project, ("First  TEXT", "b"), ("second text", "b"))
-    assert report == TrainingImport(created=1, known=1, held_out=0)
+    assert report == TrainingImport(created=1, known=1, held_out=0, other_label=1)
     assert Resolution.objects.get(task__text="first text").label == label_of(project, "a")
-    assert imported(project, ("first text", "a")) == TrainingImport(0, 1, 0)
+    assert imported(project, ("first text", "a")) == TrainingImport(0, 1, 0, 0)
     assert Event.objects.filter(verb="training_rows_imported").count() == 2
 
 
 def test_a_text_that_stands_twice_in_a_file_counts_once_as_it_came_first(
     project: Project,
 ) -> None:
-    assert imported(project, ("Same", "a"), (" same ", "b")).created == 1
+    report = imported(project, ("Same", "a"), (" same ", "b"))
+    assert report == TrainingImport(created=1, known=0, held_out=0, other_label=1)
     task = Task.objects.get()
     assert task.text == "Same"
     assert Resolution.objects.get().label == label_of(project, "a")
@@ -61,7 +62,7 @@ def test_a_text_that_stands_twice_in_a_file_counts_once_as_it_came_first(
 def test_a_copy_of_a_benchmark_text_is_refused(project: Project, part: str) -> None:
     make_benchmark_item(make_task(project, text="Where is my card?"), part)
     report = imported(project, ("  WHERE is my card?", "a"), ("another", "b"))
-    assert report == TrainingImport(created=1, known=0, held_out=1)
+    assert report == TrainingImport(created=1, known=0, held_out=1, other_label=0)
     assert trainable(project) == {"another"}
 
 

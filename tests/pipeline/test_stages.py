@@ -94,7 +94,7 @@ def test_predictions_go_all_the_way(shop: Project) -> None:
     ]
     assert found["failures"] == []
     assert set(found["seconds"]) == {"rerank", "validate", "decide"}
-    assert Heartbeat.objects.get().worker == "this process"
+    assert not Heartbeat.objects.exists()  # a command that works itself is no worker
 
 
 def test_every_validator_answers_every_task_over_its_candidates_and_unk(shop: Project) -> None:

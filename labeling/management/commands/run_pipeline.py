@@ -33,6 +33,8 @@ class Command(BaseCommand):
         with refusals_in_words():
             if project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).exists():
                 dispatch.run_here("classify_unscored", project_id=project.pk)
+            if wait:
+                dispatch.run_here("index_documents", project_id=project.pk)
             planned = plan_stale(project=project, by="command line")
         for run in project.runs.filter(status=Run.Status.OPEN):
             runs.close_run(run)

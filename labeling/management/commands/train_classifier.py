@@ -36,7 +36,8 @@ class Command(BaseCommand):
                 )
                 self.stderr.write(
                     f"{report.created} rows imported, {report.known} known already, "
-                    f"{report.held_out} refused because their text stands in the benchmark."
+                    f"{report.held_out} refused because their text stands in the benchmark, "
+                    f"{report.other_label} repeat a text under another label than the one kept."
                 )
             result = dispatch.run_here(
                 "train_classifier", project_id=project.pk, seed=seed, progress=Progress()
