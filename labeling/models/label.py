@@ -57,6 +57,7 @@ class LabelAlias(models.Model):
     label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="aliases")
 
     class Meta:
+        verbose_name_plural = _("label aliases")
         constraints = [
             models.UniqueConstraint(fields=["project", "name"], name="label_alias_once_per_project")
         ]
