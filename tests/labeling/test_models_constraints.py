@@ -26,6 +26,7 @@ from labeling.models import (
     Embedding,
     Frozen,
     HardThreshold,
+    Heartbeat,
     Label,
     LabelAlias,
     Lease,
@@ -298,6 +299,12 @@ CASES: list[Case] = [
         "plan_stage_known",
         lambda c: PlanRow.objects.create(
             run=c.run, task=c.task, revision=1, prediction=make_prediction(c.task), stage="lost"
+        ),
+    ),
+    (
+        "heartbeat_once_per_queue",
+        twice(
+            lambda c: Heartbeat.objects.create(worker="w1", queue="llm", beaten_at=timezone.now())
         ),
     ),
     ("timing_once", twice(lambda c: StageTiming.objects.create(run=c.run, stage="rerank"))),
