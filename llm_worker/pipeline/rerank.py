@@ -40,6 +40,7 @@ def rerank(rows: Sequence[PlanRow]) -> None:
                 candidates=[
                     [label_ids[j], round(float(after[i, j]), 6), round(float(before[i, j]), 6)]
                     for j in order[i]
+                    if not np.isnan(raw[i, j])  # of a top-k prediction: what it did not name
                 ],
             )
             for i, row in enumerate(rows)
