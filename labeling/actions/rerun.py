@@ -7,6 +7,7 @@ from collections import defaultdict
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling import dispatch
 from labeling.actions.events import Actor, record
@@ -108,7 +109,8 @@ def _decide_run(policy: Policy, rows: list[PlanRow], by: Actor) -> None:
         status=Run.Status.CLOSED,
         closed_at=timezone.now(),
         planned=len(rows),
-        note=f"{policy} decides again from the verdicts of run {source.pk}.",
+        note=_("%(policy)s decides again from the verdicts of run %(run)d.")
+        % {"policy": policy, "run": source.pk},
     )
     PlanRow.objects.bulk_create(
         (

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Case, Count, Exists, F, OuterRef, QuerySet, When
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling import rules
 from labeling.actions.events import Actor, record
@@ -40,7 +41,7 @@ def configuration_for(model_version: ModelVersion) -> Configuration:
     project = model_version.project
     content = _configuration_content(project, model_version)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    configuration, _ = Configuration.objects.get_or_create(
+    configuration, _created = Configuration.objects.get_or_create(
         project=project, content_hash=digest, defaults={"content": content}
     )
     return configuration
@@ -103,16 +104,21 @@ def open_run(*, configuration: Configuration, taxonomy: TaxonomyVersion, by: Act
 
 
 def _create_run(configuration: Configuration, taxonomy: TaxonomyVersion, by: Actor) -> Run:
-    note = ""
+    notes = []
     if configuration.content["hard_threshold"] is None:
-        note = (
-            "No variance threshold is fitted for this model version, so no task is reranked: "
-            "import benchmark answers and run fit_policy or train_reranker."
+        notes.append(
+            _(
+                "No variance threshold is fitted for this model version, so no task is reranked: "
+                "import benchmark answers and run train_reranker."
+            )
         )
     if not configuration.content["validators"]:
-        note = f"{note} No validator is active, so every task is left to people.".strip()
+        notes.append(_("No validator is active, so every task is left to people."))
     run = Run.objects.create(
-        project=configuration.project, configuration=configuration, taxonomy=taxonomy, note=note
+        project=configuration.project,
+        configuration=configuration,
+        taxonomy=taxonomy,
+        note=" ".join(notes),
     )
     record(run.project, by, "run_opened", run, new={"configuration": configuration.content_hash})
     return run

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from labeling.actions.errors import ActionRefused
 from labeling.actions.ingest import IngestReport, ingest_predictions
 from labeling.actions.taxonomy import current_taxonomy
@@ -19,11 +21,11 @@ def active_classifier(project: Project) -> Artifact:
     artifact = project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).first()
     if artifact is None:
         raise ActionRefused(
-            "The project has no embedded classifier: train one with train_classifier SLUG FILE."
+            _("The project has no embedded classifier: train one with train_classifier SLUG FILE.")
         )
     if artifact.info["label_ids"] != current_taxonomy(project).label_ids:
         raise ActionRefused(
-            "The label set has changed since the classifier was trained: train it again."
+            _("The label set has changed since the classifier was trained: train it again.")
         )
     return artifact
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from labeling.actions.artifacts import register_artifact, register_validator
@@ -89,8 +90,11 @@ def training_rows(project: Project) -> TrainingRows:
             found.setdefault(digest, (text, place[label]))
     if len(found) < MIN_ROWS:
         raise ActionRefused(
-            f"The project has {len(found)} labeled texts that may train; {MIN_ROWS} are needed. "
-            "Import labeled rows (train_classifier SLUG FILE) or label some tasks."
+            _(
+                "The project has %(n)d labeled texts that may train; %(need)d are needed. "
+                "Import labeled rows (train_classifier SLUG FILE) or label some tasks."
+            )
+            % {"n": len(found), "need": MIN_ROWS}
         )
     return TrainingRows(
         texts=[text for text, _code in found.values()],
@@ -158,7 +162,7 @@ def train_embedded_classifier(
         info=info,
         by="training",
     )
-    version, _ = ModelVersion.objects.get_or_create(
+    version, _created = ModelVersion.objects.get_or_create(
         project=project,
         name=info["model_version"],
         defaults={"score_kind": ScoreKind.LOGITS},
