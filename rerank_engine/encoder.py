@@ -53,7 +53,7 @@ class Encoder:
                 f"The built-in encoder is called {BUILTIN!r}."
             )
         name = BUILTIN if builtin else folder.resolve().name
-        return cls(_load(folder, device), name=name, fingerprint=f"{name}@{_folder_hash(folder)}")
+        return cls(load_sentence_transformer(folder, device), name=name, fingerprint=f"{name}@{_folder_hash(folder)}")
 
     @property
     def fingerprint(self) -> str:
@@ -187,7 +187,8 @@ def _builtin_folder() -> Path:
     return folder
 
 
-def _load(folder: Path, device: str | None) -> SentenceTransformer:
+def load_sentence_transformer(folder: Path, device: str | None) -> SentenceTransformer:
+    """The model of a folder: safetensors only, no remote code, nothing from a hub."""
     from sentence_transformers import SentenceTransformer
 
     try:
