@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import csv
 from argparse import ArgumentParser
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from labeling import dispatch
-from labeling.actions.training_rows import import_training_rows
-from labeling.management.base import find_project, refusals_in_words
+from labeling.actions.training_rows import TrainingImport, import_training_rows
+from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.management.progress import Progress
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Import labeled rows (CSV with the columns text and category) and train the embedded "
         "classifier on everything that may train: those rows, label-card examples, labeled tasks. "
         "Texts that stand in the benchmark parts tune, certify or test are refused."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
-        parser.add_argument("file", nargs="?", type=Path, help="CSV file with text,category")
-        parser.add_argument("--seed", type=int, default=0, help="seed of the training (default 0)")
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument("file", nargs="?", type=Path, help=_("CSV file with text,category"))
+        parser.add_argument(
+            "--seed", type=int, default=0, help=_("seed of the training (default 0)")
+        )
 
     def handle(self, *, slug: str, file: Path | None, seed: int, **options: Any) -> None:
         project = find_project(slug)
@@ -34,19 +39,45 @@ class Command(BaseCommand):
                 report = import_training_rows(
                     project=project, rows=read_rows(file), by="command line"
                 )
-                self.stderr.write(
-                    f"{report.created} rows imported, {report.known} known already, "
-                    f"{report.held_out} refused because their text stands in the benchmark, "
-                    f"{report.other_label} repeat a text under another label than the one kept."
-                )
+                self.stderr.write(imported(report))
             result = dispatch.run_here(
                 "train_classifier", project_id=project.pk, seed=seed, progress=Progress()
             )
-        verb = "Trained" if result["trained"] else "Unchanged: trained before"
-        self.stdout.write(
-            f"{verb} on {result['rows']} rows of {result['labels']} labels; accuracy out of fold "
-            f"{result['out_of_fold_accuracy']:.1%}; model version {result['model_version']}."
+        self.stdout.write(trained(result))
+
+
+def imported(report: TrainingImport) -> str:
+    """What became of the rows, in a sentence."""
+    return ngettext(
+        "%(created)d row imported, %(known)d known already, %(held_out)d refused because their "
+        "text stands in the benchmark, %(other_label)d repeat a text under another label than the "
+        "one kept.",
+        "%(created)d rows imported, %(known)d known already, %(held_out)d refused because their "
+        "text stands in the benchmark, %(other_label)d repeat a text under another label than the "
+        "one kept.",
+        report.created,
+    ) % asdict(report)
+
+
+def trained(result: dict[str, Any]) -> str:
+    """What the training came to, in a sentence."""
+    if result["trained"]:
+        said = ngettext(
+            "Trained on %(rows)d row of %(labels)d labels; accuracy out of fold %(accuracy)s; "
+            "model version %(model_version)s.",
+            "Trained on %(rows)d rows of %(labels)d labels; accuracy out of fold %(accuracy)s; "
+            "model version %(model_version)s.",
+            result["rows"],
         )
+    else:
+        said = ngettext(
+            "Unchanged: trained before on %(rows)d row of %(labels)d labels; accuracy out of fold "
+            "%(accuracy)s; model version %(model_version)s.",
+            "Unchanged: trained before on %(rows)d rows of %(labels)d labels; accuracy out of fold "
+            "%(accuracy)s; model version %(model_version)s.",
+            result["rows"],
+        )
+    return said % {**result, "accuracy": f"{result['out_of_fold_accuracy']:.1%}"}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -55,7 +86,12 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle)
             if not {"text", "category"} <= set(reader.fieldnames or []):
-                raise CommandError(f"{path} needs a header with the columns text and category.")
+                raise CommandError(
+                    _("%(path)s needs a header with the columns text and category.")
+                    % {"path": path}
+                )
             return [{"text": row["text"], "category": row["category"]} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+        raise CommandError(
+            _("%(path)s cannot be read: %(error)s") % {"path": path, "error": error}
+        ) from error
