@@ -26,6 +26,7 @@ from labeling.models import (
     Ranking,
     Reasoning,
     Rejection,
+    RerankerReport,
     Resolution,
     Retrieved,
     Run,
@@ -107,6 +108,14 @@ look_at(
     related=["task", "model_version", "label"],
 )
 look_at(Artifact, "project", "kind", "version", "active", related=["project"], filters=["kind"])
+look_at(
+    RerankerReport,
+    "artifact",
+    "created_at",
+    project="artifact__project",
+    related=["artifact"],
+    hidden=["content"],
+)
 look_at(Configuration, "project", "content_hash", "created_at", related=["project"])
 look_at(
     Validator,

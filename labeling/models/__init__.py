@@ -24,6 +24,7 @@ from labeling.models.project import (
     Scope,
     User,
 )
+from labeling.models.reranker import RerankerReport
 from labeling.models.resolution import Resolution, Source
 from labeling.models.run import (
     Artifact,
@@ -74,6 +75,7 @@ __all__ = [
     "Reasoning",
     "ReferenceOutcome",
     "Rejection",
+    "RerankerReport",
     "Resolution",
     "Retrieved",
     "Role",
