@@ -129,7 +129,7 @@ def ingest_file(
     `read` opens the items anew each time. With "reject_batch" every row is checked before the first
     is written (ActionRefused then lists up to a thousand mistakes); 8 bytes a row are kept to find
     an external_id that stands there twice. What changes in the database between the two passes
-    shows up as row errors. `progress` is told "checked" or "stored" and the rows so far.
+    shows up as row errors. `progress` is told what is done with the rows, and the rows so far.
     """
     report = FileReport()
     if on_error == "reject_batch":
@@ -144,7 +144,7 @@ def ingest_file(
         report.add_errors(part.errors)
         if part.run is not None and part.run not in report.runs:
             report.runs.append(part.run)
-        progress("stored", report.rows)
+        progress(_("stored"), report.rows)
     return report
 
 
@@ -164,7 +164,7 @@ def _check_file(
         _look_up(source, rows, on_changed_text, errors)
         found.add_errors(errors)
         hashes.append(np.fromiter((hash(_id_of(item)) for item in items), np.int64, len(items)))
-        progress("checked", offset + len(items))
+        progress(_("checked"), offset + len(items))
     found.add_errors(_repeats(hashes, chunk))
     if found.bad_rows:
         raise ActionRefused(_refusal(found.bad_rows), found.errors)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from django.utils.translation import gettext as _
+
 
 class Progress:
     """Says what is going on at most every second; one line that is rewritten on a terminal."""
@@ -27,7 +29,9 @@ class Progress:
         if what != self.what and self.on_terminal and self.what:
             self.stream.write("\n")
         self.what, self.shown_at = what, now
-        count = f"{done:,} of {total:,}" if total else f"{done:,}"
+        count = f"{done:,}"
+        if total:
+            count = _("%(done)s of %(total)s") % {"done": count, "total": f"{total:,}"}
         line = f"  {what}: {count}"
         self.stream.write(f"\r\x1b[K{line}" if self.on_terminal else f"{line}\n")
         self.stream.flush()

@@ -162,7 +162,7 @@ def test_a_benchmark_payload_names_its_part_and_sampling(tmp_path: Path, project
 
     said = run("import_benchmark", "shop", file)
 
-    assert said.startswith("1 created, 0 updated, 0 unchanged, 0 refused; 1 tasks without")
+    assert said.startswith("1 created, 0 updated, 0 unchanged, 0 refused; 1 task without")
     assert BenchmarkItem.objects.get().part == "tune"
     with pytest.raises(CommandError, match="The file says part “tune”, the option says “test”"):
         run("import_benchmark", "shop", file, "--part", "test")
@@ -176,7 +176,7 @@ def test_benchmark_lines_need_the_part_and_sampling_as_options(
     with pytest.raises(CommandError, match="does not say its part: add --part"):
         run("import_benchmark", "shop", file)
 
-    with pytest.raises(CommandError, match="1 rows were refused; the others are stored"):
+    with pytest.raises(CommandError, match="1 row was refused; the others are stored"):
         run("import_benchmark", "shop", file, "--part", "fit", "--sampling", "chosen")
     assert BenchmarkItem.objects.get().sampling == "chosen"
 

@@ -8,24 +8,26 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from labeling import dispatch
-from labeling.management.base import find_project, refusals_in_words
+from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.management.progress import Progress
 
 CHUNK = 500
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Predict with the embedded classifier for a CSV of texts (column text, optionally "
         "external_id) and send the predictions through ingest, as an upstream classifier would."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
-        parser.add_argument("file", type=Path, help="CSV file with text[,external_id]")
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument("file", type=Path, help=_("CSV file with text[,external_id]"))
 
     def handle(self, *, slug: str, file: Path, **options: Any) -> None:
         project = find_project(slug)
@@ -40,9 +42,12 @@ class Command(BaseCommand):
             created += report.created
             updated += report.updated
             unchanged += report.unchanged
-            progress("classify", min(start + CHUNK, len(items)), len(items))
+            progress(_("classify"), min(start + CHUNK, len(items)), len(items))
         progress.close()
-        self.stdout.write(f"{created} created, {updated} updated, {unchanged} unchanged.")
+        self.stdout.write(
+            _("%(created)d created, %(updated)d updated, %(unchanged)d unchanged.")
+            % {"created": created, "updated": updated, "unchanged": unchanged}
+        )
 
 
 def read_items(path: Path) -> list[dict[str, str]]:
@@ -52,10 +57,14 @@ def read_items(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle)
             if "text" not in (reader.fieldnames or []):
-                raise CommandError(f"{path} needs a header with the column text.")
+                raise CommandError(
+                    _("%(path)s needs a header with the column text.") % {"path": path}
+                )
             rows = [row for row in reader if (row["text"] or "").strip()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+        raise CommandError(
+            _("%(path)s cannot be read: %(error)s") % {"path": path, "error": error}
+        ) from error
     unique: dict[str, dict[str, str]] = {}
     for row in rows:
         digest = hashlib.sha256(row["text"].encode()).hexdigest()[:20]

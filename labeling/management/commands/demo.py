@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from labeling import dispatch
 from labeling.actions.benchmark import import_benchmark
@@ -19,8 +20,8 @@ from labeling.actions.taxonomy import parse_labels
 from labeling.actions.training_rows import import_training_rows
 from labeling.demo import data, people
 from labeling.demo.data import DemoText
-from labeling.demo.summary import summary
-from labeling.management.base import refusals_in_words
+from labeling.demo.summary import aligned, summary
+from labeling.management.base import WordedCommand, refusals_in_words
 from labeling.management.progress import Progress
 from labeling.models import Annotation, ModelVersion, Policy, Project
 
@@ -30,8 +31,8 @@ PARTS = ("fit", "tune", "certify", "test")
 BY = "demo set-up"
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Load the demo project (support chat of the invented company Heron), train its models, "
         "run the pipeline to the end and print a summary and the sign-ins. Steps that are done "
         "already are left alone."
@@ -48,11 +49,13 @@ class Command(BaseCommand):
             self._policy(project)
             self._stream(project)
         self.progress.close()
-        self.stdout.write("\nThe demo project “Heron support chat” is ready.\n")
+        ready = _("The demo project “%(name)s” is ready.") % {"name": project.name}
+        self.stdout.write(f"\n{ready}\n")
         for line in summary(project):
             self.stdout.write(f"  {line}")
-        self.stdout.write(f"  Seconds in all        {time.monotonic() - started:.0f}\n")
-        self.stdout.write("Sign in with one of these (made at random for this installation):")
+        seconds = f"{time.monotonic() - started:.0f}"
+        self.stdout.write(f"  {aligned(_('Seconds in all'), seconds)}\n")
+        self.stdout.write(_("Sign in with one of these (made at random for this installation):"))
         for name, password in logins.items():
             self.stdout.write(f"  {name:<10} {password}")
 
@@ -63,7 +66,7 @@ class Command(BaseCommand):
     def _project(self) -> Project:
         project = Project.objects.filter(slug=SLUG).first()
         if project is None:
-            self._say("Loading labels, documents and people ...")
+            self._say(_("Loading labels, documents and people ..."))
             project = create_project(
                 slug=SLUG,
                 name="Heron support chat",
@@ -83,14 +86,16 @@ class Command(BaseCommand):
         return project
 
     def _train(self, project: Project) -> None:
-        self._say("Training the embedded classifier and the local validators ...")
+        self._say(_("Training the embedded classifier and the local validators ..."))
         rows = [{"text": row.text, "category": row.label} for row in data.texts("train")]
         import_training_rows(project=project, rows=rows, by=BY)
         dispatch.run_here("train_classifier", project_id=project.pk, progress=self.progress)
         dispatch.run_here("train_validators", project_id=project.pk, progress=self.progress)
 
     def _benchmark(self, project: Project) -> None:
-        self._say("Benchmark: the authors' labels, and what the machines say of the same texts ...")
+        self._say(
+            _("Benchmark: the authors' labels, and what the machines say of the same texts ...")
+        )
         for part in PARTS:
             import_benchmark(
                 project=project,
@@ -109,12 +114,14 @@ class Command(BaseCommand):
             status=Policy.Status.ACTIVE, configuration=configuration
         ).exists():
             return
-        self._say("Tuning and activating a policy ...")
+        self._say(_("Tuning and activating a policy ..."))
         policy = fit_policy(project=project, configuration=configuration, target=TARGET, by=BY)
         activate_policy(policy=policy, by=BY)
 
     def _stream(self, project: Project) -> None:
-        self._say("The stream: predictions come in, hard ones are reranked, sure ones accepted ...")
+        self._say(
+            _("The stream: predictions come in, hard ones are reranked, sure ones accepted ...")
+        )
         first_time = not Annotation.objects.filter(task__project=project).exists()
         self._predict(project, data.texts("stream"))
         call_command("run_pipeline", SLUG, wait=True, stdout=self.stderr, stderr=self.stderr)

@@ -7,30 +7,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from labeling.formats.csv_export import write_csv
 from labeling.formats.export import export_columns, export_rows
 from labeling.formats.jsonl import write_jsonl
-from labeling.management.base import find_project
+from labeling.management.base import WordedCommand, find_project
 from labeling.management.progress import Progress
 from labeling.models import TaskStatus
 
 
-class Command(BaseCommand):
-    help = "Write one row for each task: its label, who decided it, by which rule, how surely."
+class Command(WordedCommand):
+    help = gettext_lazy(
+        "Write one row for each task: its label, who decided it, by which rule, how surely."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
+        parser.add_argument("slug", help=_("address of the project"))
         parser.add_argument("--format", choices=("jsonl", "csv"), required=True)
-        parser.add_argument("--output", type=Path, help="file (default: standard output)")
+        parser.add_argument("--output", type=Path, help=_("file (default: standard output)"))
         parser.add_argument(
-            "--status", choices=TaskStatus.values, help="only tasks of this status (default: all)"
+            "--status",
+            choices=TaskStatus.values,
+            help=_("only tasks of this status (default: all)"),
         )
         parser.add_argument(
             "--raw",
             action="store_true",
-            help="CSV without apostrophes before texts that a spreadsheet would run as formulas",
+            help=_("CSV without apostrophes before texts that a spreadsheet would run as formulas"),
         )
 
     def handle(
@@ -61,8 +67,8 @@ class Command(BaseCommand):
             yield row
             count += 1
             if count % 1000 == 0:
-                progress("exported", count, 0)
-        progress("exported", count, count)
+                progress(_("exported"), count, 0)
+        progress(_("exported"), count, count)
         progress.close()
 
 
@@ -74,6 +80,8 @@ def save(lines: Iterator[bytes], output: Path) -> None:
             handle.writelines(lines)
         aside.replace(output)
     except OSError as error:
-        raise CommandError(f"{output} cannot be written: {error.strerror}.") from error
+        raise CommandError(
+            _("%(path)s cannot be written: %(error)s.") % {"path": output, "error": error.strerror}
+        ) from error
     finally:
         aside.unlink(missing_ok=True)

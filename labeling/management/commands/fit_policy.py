@@ -5,27 +5,29 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from labeling.actions.policy import activate_policy, fit_policy, measure
 from labeling.actions.runs import configuration_for
-from labeling.management.base import find_project, refusals_in_words
+from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.models import ModelVersion, Part, Project
 from labeling.statistics.intervals import Share
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Fit a policy on the benchmark part tune: the mean of the validators' probabilities and "
         "the loosest threshold that reaches the target accuracy there. Tuned, not certified: on "
         "new texts the accuracy can be lower. Measured on certify and test."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
-        parser.add_argument("--target", type=float, help="accuracy (default: the project's)")
-        parser.add_argument("--model-version", help="default: the newest")
-        parser.add_argument("--activate", action="store_true", help="let it decide from now on")
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument("--target", type=float, help=_("accuracy (default: the project's)"))
+        parser.add_argument("--model-version", help=_("default: the newest"))
+        parser.add_argument("--activate", action="store_true", help=_("let it decide from now on"))
 
     def handle(
         self,
@@ -46,27 +48,33 @@ class Command(BaseCommand):
             )
             if activate:
                 activate_policy(policy=policy, by="command line")
-        self.stdout.write(f"Policy v{policy.version}: thresholds {policy.rule['threshold']}")
-        metrics = measure(policy, [Part.CERTIFY, Part.TEST])
         self.stdout.write(
-            f"  accuracy of the accepted on certify and test: {shown(metrics.accuracy)}"
+            _("Policy v%(version)d: thresholds %(thresholds)s")
+            % {"version": policy.version, "thresholds": policy.rule["threshold"]}
         )
-        self.stdout.write(f"  coverage there: {shown(metrics.coverage)}")
+        metrics = measure(policy, [Part.CERTIFY, Part.TEST])
+        accuracy = _("accuracy of the accepted on certify and test: %(share)s")
+        self.stdout.write("  " + accuracy % {"share": shown(metrics.accuracy)})
+        coverage = _("coverage there: %(share)s")
+        self.stdout.write("  " + coverage % {"share": shown(metrics.coverage)})
 
 
 def _version(project: Project, name: str | None) -> ModelVersion:
     versions = project.model_versions.order_by("-pk")
     version = versions.filter(name=name).first() if name else versions.first()
     if version is None:
-        raise CommandError("The project has no predictions of that model version yet.")
+        raise CommandError(_("The project has no predictions of that model version yet."))
     return version
 
 
 def shown(share: Share) -> str:
     """A share with its interval, as people read it."""
     if share.value is None or share.low is None or share.high is None:
-        return "nothing to measure"
-    return (
-        f"{share.value:.1%} ({share.successes} of {share.n}; "
-        f"95 % interval {share.low:.1%} to {share.high:.1%})"
-    )
+        return _("nothing to measure")
+    return _("%(share)s (%(k)d of %(n)d; 95 %% interval %(low)s to %(high)s)") % {
+        "share": f"{share.value:.1%}",
+        "k": share.successes,
+        "n": share.n,
+        "low": f"{share.low:.1%}",
+        "high": f"{share.high:.1%}",
+    }

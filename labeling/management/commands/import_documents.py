@@ -6,25 +6,26 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from labeling.actions.documents import import_documents
 from labeling.formats.documents import read_documents
-from labeling.management.base import find_project
+from labeling.management.base import WordedCommand, find_project
 from labeling.management.files import mistakes_in_words
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Import documents with id, text and maybe title and section, from JSON lines, a JSON list "
         "or a CSV. A known id takes the new content; importing a file again changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
-        parser.add_argument("file", type=Path, help=".jsonl, .json or .csv")
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument("file", type=Path, help=_(".jsonl, .json or .csv"))
         parser.add_argument(
-            "--raw", action="store_true", help="leave apostrophes in front of CSV cells alone"
+            "--raw", action="store_true", help=_("leave apostrophes in front of CSV cells alone")
         )
 
     def handle(self, *, slug: str, file: Path, raw: bool, **options: Any) -> None:
@@ -34,5 +35,10 @@ class Command(BaseCommand):
                 project=project, items=read_documents(file, raw=raw), by="command line"
             )
         self.stdout.write(
-            f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged."
+            _("%(created)d created, %(updated)d updated, %(unchanged)d unchanged.")
+            % {
+                "created": report.created,
+                "updated": report.updated,
+                "unchanged": report.unchanged,
+            }
         )

@@ -8,18 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from labeling.actions.ingest import OnChangedText, OnError, ingest_file
+from labeling.actions.ingest import FileReport, OnChangedText, OnError, ingest_file
 from labeling.formats.predictions import read_predictions
-from labeling.management.base import MAX_SHOWN, find_project
+from labeling.management.base import MAX_SHOWN, WordedCommand, find_project, line_of
 from labeling.management.files import mistakes_in_words
 from labeling.management.progress import Progress
 from labeling.models import ScoreKind
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Import predictions: JSON lines with external_id, text and logits or probabilities (a list "
         "in the order of the labels, or an object of label and number), or a CSV with external_id, "
         "text and a column for each label (or one column logits or probabilities with JSON). "
@@ -27,32 +28,32 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
-        parser.add_argument("file", type=Path, help=".jsonl or .csv")
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument("file", type=Path, help=_(".jsonl or .csv"))
         parser.add_argument(
             "--model-version",
             default="",
-            help="the classifier that the scores come from (default: the name of the file)",
+            help=_("the classifier that the scores come from (default: the name of the file)"),
         )
         parser.add_argument(
             "--on-error",
             choices=("reject_batch", "skip_row"),
             default="reject_batch",
-            help="store nothing if a row has a mistake (default), or skip such rows",
+            help=_("store nothing if a row has a mistake (default), or skip such rows"),
         )
         parser.add_argument(
             "--on-changed-text",
             choices=("error", "revise"),
             default="error",
-            help="new text for a known external_id: a mistake (default), or a new revision",
+            help=_("new text for a known external_id: a mistake (default), or a new revision"),
         )
         parser.add_argument(
             "--score-kind",
             choices=ScoreKind.values,
-            help="what a CSV's label columns hold (default: seen from its first row)",
+            help=_("what a CSV's label columns hold (default: seen from its first row)"),
         )
         parser.add_argument(
-            "--raw", action="store_true", help="leave apostrophes in front of CSV cells alone"
+            "--raw", action="store_true", help=_("leave apostrophes in front of CSV cells alone")
         )
 
     def handle(
@@ -70,7 +71,10 @@ class Command(BaseCommand):
         project = find_project(slug)
         if not model_version:
             model_version = file.stem
-            self.stderr.write(f"The scores are taken as those of the model “{model_version}”.")
+            self.stderr.write(
+                _("The scores are taken as those of the model “%(name)s”.")
+                % {"name": model_version}
+            )
         progress = Progress()
         read: partial[Iterator[object]] = partial(
             read_predictions, file, score_kind=score_kind, raw=raw
@@ -87,9 +91,20 @@ class Command(BaseCommand):
             )
         progress.close()
         for detail in report.errors[:MAX_SHOWN]:
-            self.stderr.write(f"  row {detail.index}: {detail.field}: {detail.message}")
-        runs = ", ".join(str(run.pk) for run in report.runs)
-        self.stdout.write(
-            f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged, "
-            f"{report.bad_rows} refused; {f'run {runs}' if runs else 'no run'}."
-        )
+            self.stderr.write(line_of(detail))
+        self.stdout.write(said_of(report))
+
+
+def said_of(report: FileReport) -> str:
+    """What became of the rows, in a sentence."""
+    ids = ", ".join(str(run.pk) for run in report.runs)
+    return _(
+        "%(created)d created, %(updated)d updated, %(unchanged)d unchanged, %(refused)d refused; "
+        "%(run)s."
+    ) % {
+        "created": report.created,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "refused": report.bad_rows,
+        "run": _("run %(ids)s") % {"ids": ids} if ids else _("no run"),
+    }

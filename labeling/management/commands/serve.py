@@ -10,34 +10,44 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from labeling.management.base import WordedCommand
 
 STOP_SECONDS = 15.0
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Start web, worker and beat on this machine; Ctrl+C stops all three. For one machine and "
         "a few people; docker-compose.yml starts each as a service of its own."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--host", default="127.0.0.1", help="address to bind (default loopback)"
+            "--host", default="127.0.0.1", help=_("address to bind (default loopback)")
         )
-        parser.add_argument("--port", type=int, default=8000, help="port (default 8000)")
+        parser.add_argument("--port", type=int, default=8000, help=_("port (default 8000)"))
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
         signal.signal(signal.SIGTERM, _stop)
         processes = {name: subprocess.Popen(line) for name, line in _lines(host, port).items()}
-        self.stdout.write(f"Countersign is at http://{host}:{port}/ (Ctrl+C stops it).")
+        self.stdout.write(
+            _("Countersign is at %(address)s (Ctrl+C stops it).")
+            % {"address": f"http://{host}:{port}/"}
+        )
         try:
             name, code = _first_to_end(processes)
         except KeyboardInterrupt:
             return
         finally:
             _end(processes.values())
-        raise CommandError(f"The {name} process ended with code {code}; the others were stopped.")
+        raise CommandError(
+            _("The %(name)s process ended with code %(code)d; the others were stopped.")
+            % {"name": name, "code": code}
+        )
 
 
 def _lines(host: str, port: int) -> dict[str, list[str]]:

@@ -5,22 +5,25 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from labeling import dispatch
-from labeling.management.base import find_project, refusals_in_words
+from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.management.progress import Progress
 
 
-class Command(BaseCommand):
-    help = (
+class Command(WordedCommand):
+    help = gettext_lazy(
         "Train the local validators (nearest labeled texts, cross-encoder; neither is an LLM) on "
         "the rows that may train, and put them in use. Nothing is trained if nothing changed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help="address of the project")
-        parser.add_argument("--seed", type=int, default=0, help="seed of the training (default 0)")
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument(
+            "--seed", type=int, default=0, help=_("seed of the training (default 0)")
+        )
 
     def handle(self, *, slug: str, seed: int, **options: Any) -> None:
         project = find_project(slug)
@@ -28,5 +31,13 @@ class Command(BaseCommand):
             result = dispatch.run_here(
                 "train_validators", project_id=project.pk, seed=seed, progress=Progress()
             )
-        verb = "Trained" if result["trained"] else "Unchanged: trained before"
-        self.stdout.write(f"{verb} on {result['rows']} rows.")
+        rows = result["rows"]
+        if result["trained"]:
+            said = ngettext("Trained on %(n)d row.", "Trained on %(n)d rows.", rows)
+        else:
+            said = ngettext(
+                "Unchanged: trained before on %(n)d row.",
+                "Unchanged: trained before on %(n)d rows.",
+                rows,
+            )
+        self.stdout.write(said % {"n": rows})
