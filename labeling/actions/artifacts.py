@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
-from labeling.models import Artifact, Project, Validator
+from labeling.models import Artifact, Project, RerankerReport, Validator
+from labeling.reranker_report import ReportError, read_report
 
 
 @transaction.atomic
@@ -88,3 +92,22 @@ def register_validator(
         new={"name": name, "version": validator.version},
     )
     return validator
+
+
+def store_reranker_report(artifact: Artifact, content: dict[str, Any]) -> RerankerReport:
+    """Keep what the training of the reranker `artifact` measured; an earlier report is replaced.
+
+    `content` is described in `labeling.reranker_report`; another shape is refused.
+    """
+    if artifact.kind != Artifact.Kind.RERANKER:
+        refusal = _("%(artifact)s is no reranker.")
+        raise ActionRefused(refusal % {"artifact": artifact})
+    try:
+        read_report(content)
+    except ReportError as error:
+        refusal = _("The report of %(artifact)s cannot be kept: %(problem)s")
+        raise ActionRefused(refusal % {"artifact": artifact, "problem": error}) from error
+    report, _made = RerankerReport.objects.update_or_create(
+        artifact=artifact, defaults={"content": content, "created_at": timezone.now()}
+    )
+    return report
