@@ -1,7 +1,8 @@
 """Settings from the environment, with types and bounds.
 
 A reader never raises: it notes one sentence per wrong value and returns the default, so that
-`refuse_if_wrong` can name everything that is wrong in one go.
+`refuse_if_wrong` can name everything that is wrong in one go. The sentences are plain English: they
+are said while Django, and with it gettext, is being set up.
 """
 
 from __future__ import annotations

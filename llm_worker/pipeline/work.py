@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from django.db import OperationalError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from labeling import dispatch, rules
 from labeling.actions import runs
@@ -110,7 +111,8 @@ def _without_spent(rows: Sequence[PlanRow]) -> list[PlanRow]:
     """The rows that may be tried; people get those on which worker after worker died, so that a
     text that brings a worker down cannot do it for ever."""
     spent = [row for row in rows if row.attempts >= rules.MAX_ATTEMPTS]
-    _give_up(spent, f"The work on this task was cut short {rules.MAX_ATTEMPTS} times.")
+    sentence = _("The work on this task was cut short %(n)d times.") % {"n": rules.MAX_ATTEMPTS}
+    _give_up(spent, sentence)
     return [row for row in rows if row.attempts < rules.MAX_ATTEMPTS]
 
 
