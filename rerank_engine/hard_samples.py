@@ -6,6 +6,7 @@ first (`as_log_scores`): it differs from the logits by one constant a row, which
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ FloatArray = NDArray[np.floating[Any]]
 
 # A stored probability of 0 is a rounded one; its logarithm must stay finite.
 PROBABILITY_FLOOR = 1e-12
+K_CHOICES = (2, 3, 4, 5, 7, 10)
 
 
 @dataclass(frozen=True)
@@ -109,3 +111,75 @@ def is_hard(scores: FloatArray, fit: HardThreshold) -> NDArray[np.bool_]:
     """
     hard: NDArray[np.bool_] = top_k_variance(scores, fit.k) < fit.threshold
     return hard
+
+
+def choose_k(
+    scores: FloatArray, labels: NDArray[np.integer[Any]], *, choices: Sequence[int] = K_CHOICES
+) -> int:
+    """The k whose top-k variance tells misclassified rows from right ones best.
+
+    By the area under the ROC curve over rows (n, C) the classifier was not trained on; the smaller
+    k in a tie. k = 2 where all rows are right or all wrong: nothing can be told apart.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    guesses = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
+    wrong = guesses != np.asarray(labels)
+    possible = [k for k in choices if k <= values.shape[1]] or [2]
+    areas = [_area(top_k_variance(values, k), wrong) for k in possible]
+    return possible[int(np.argmax(areas))]
+
+
+def _area(variance: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
+    """P(a wrong row has a lower variance than a right one), ties half; 0.5 where it is undefined.
+
+    Rows without a variance do not count.
+    """
+    from scipy.stats import rankdata
+
+    known = ~np.isnan(variance)
+    ranks = rankdata(variance[known])
+    bad = wrong[known]
+    n_bad, n_good = int(bad.sum()), int((~bad).sum())
+    if not n_bad or not n_good:
+        return 0.5
+    above = float(ranks[~bad].sum()) - n_good * (n_good + 1) / 2
+    return above / (n_bad * n_good)
+
+
+@dataclass(frozen=True)
+class MarginalPoint:
+    """What a variance threshold would cost and bring: the share of rows it makes hard, and the
+    accuracy when those and only those are reranked."""
+
+    variance: float
+    hard_share: float
+    accuracy: float
+
+
+def marginal_effect(
+    variance: FloatArray,
+    right_before: NDArray[np.bool_],
+    right_after: NDArray[np.bool_],
+    *,
+    points: int = 41,
+) -> list[MarginalPoint]:
+    """Accuracy and hard share against the variance threshold (figures 4 and 10 of the paper).
+
+    `variance` (n,); `right_before` and `right_after` (n,) say whether the best label of a row is
+    the true one without and with reranking. Thresholds are quantiles of the variance, from "no row
+    is hard" to "every row is". Rows without a variance are never hard. Raises ScoresError.
+    """
+    spread = np.asarray(variance, dtype=np.float64)
+    before, after = np.asarray(right_before, dtype=bool), np.asarray(right_after, dtype=bool)
+    if spread.ndim != 1 or before.shape != spread.shape or after.shape != spread.shape:
+        raise ScoresError("Variance and correctness need one value a row.")
+    known = np.sort(spread[~np.isnan(spread)])
+    if not len(known):
+        raise ScoresError("No row has a variance.")
+    cuts = np.unique(np.quantile(known, np.linspace(0.0, 1.0, points - 1)))
+    curve = []
+    for cut in [*cuts.tolist(), float(np.nextafter(known[-1], np.inf))]:
+        hard = spread < cut
+        right = np.where(hard, after, before)
+        curve.append(MarginalPoint(cut, float(hard.mean()), float(right.mean())))
+    return curve

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from rerank_engine.errors import ScoresError
 
 FloatArray = NDArray[np.floating[Any]]
+Mode = Literal["paper", "released", "released_snap", "similarity"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+# The inverse temperature of the softmax over cosines; the semantic map is trained with it.
+SIMILARITY_SCALE = 20.0
 
 
 def softmax(scores: FloatArray) -> NDArray[np.float64]:
@@ -53,22 +57,29 @@ def rerank(
     text_vectors: FloatArray,
     label_vectors: FloatArray,
     *,
-    mode: Literal["paper"] = "paper",
+    mode: Mode = "paper",
     hard: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Rerank the hard rows; every row of the (n, C) result is a probability distribution.
 
-    Eq. 10: R = cos(e_s, e_l) * softmax(v). Two things are added that keep the order of eq. 10:
-    the products of a row are divided by their sum, and a negative cosine counts as 0 (eq. 10
-    would make it a negative score, below every other label either way). A row whose products are
-    all 0 says nothing about the order, so it keeps its softmax.
+    With D the cosines of a text with the labels and p = softmax(scores):
+
+    - `paper`: R = D * p (eq. 10).
+    - `released`: D^2 * p, as the published code has it for most data sets.
+    - `released_snap`: as its branch for Banking77: the largest cosine counts as 1, then D^3 * p.
+    - `similarity`: the order of D alone, softmax(20 D); the scores are not read but for which of
+      them are unknown (tables 4 and 5).
+
+    Two things are added that keep the order of the published products: they are divided by their
+    sum, and a negative cosine counts as 0 (squared it would become a reward). A row whose products
+    are all 0 says nothing about the order, so it keeps its softmax.
 
     `scores` are (n, C) logits or log-probabilities, NaN where unknown (stays 0); `text_vectors`
     (n, d) and `label_vectors` (C, d) need no normalisation. `hard` (n,) chooses the rows to
     rerank, None all of them; the others keep softmax(scores). Raises ScoresError.
     """
-    if mode != "paper":
-        raise ScoresError(f"There is no reranking mode {mode!r}; known: 'paper'.")
+    if mode not in MODES:
+        raise ScoresError(f"There is no reranking mode {mode!r}; known: {', '.join(MODES)}.")
     probabilities = softmax(scores)
     rows, labels = probabilities.shape
     _check_shapes(rows, labels, np.shape(text_vectors), np.shape(label_vectors))
@@ -78,12 +89,27 @@ def rerank(
     closeness = cosines(np.asarray(text_vectors)[chosen], label_vectors)
     if not np.isfinite(closeness).all():
         raise ScoresError("A text or label vector holds a number that is not finite.")
-    products = np.clip(closeness, 0.0, 1.0) * probabilities[chosen]
+    products = _products(mode, closeness, probabilities[chosen])
     total = products.sum(axis=1, keepdims=True)
     probabilities[chosen] = np.divide(
         products, total, out=probabilities[chosen].copy(), where=total > 0
     )
     return probabilities
+
+
+def _products(
+    mode: Mode, closeness: NDArray[np.float64], before: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    if mode == "similarity":
+        return softmax(np.where(before > 0, SIMILARITY_SCALE * closeness, np.nan))
+    positive = np.clip(closeness, 0.0, 1.0)
+    if mode == "paper":
+        return positive * before
+    if mode == "released":
+        return positive**2 * before
+    nearest = positive.max(axis=1, keepdims=True)
+    snapped = np.where((positive == nearest) & (nearest > 0), 1.0, positive)
+    return np.asarray(snapped**3 * before, dtype=np.float64)
 
 
 def _check_shapes(

@@ -12,11 +12,13 @@ from rerank_engine.errors import NothingMisclassifiedError, ScoresError, Trainin
 from rerank_engine.hard_samples import (
     HardThreshold,
     as_log_scores,
+    choose_k,
     fit_hard_threshold,
     is_hard,
+    marginal_effect,
     top_k_variance,
 )
-from rerank_engine.lrsl import rerank, softmax, top_candidates
+from rerank_engine.lrsl import MODES, Mode, rerank, softmax, top_candidates
 
 Array = NDArray[np.float64]
 
@@ -29,7 +31,7 @@ def _random(seed: int, rows: int = 40, labels: int = 7, width: int = 5) -> tuple
     return scores, rng.normal(size=(rows, width)), rng.normal(size=(labels, width))
 
 
-def _slow_rerank(scores: Array, text: Array, labels: Array) -> list[float]:
+def _slow_rerank(scores: Array, text: Array, labels: Array, mode: str = "paper") -> list[float]:
     known = [j for j in range(len(scores)) if not math.isnan(scores[j])]
     total = sum(math.exp(scores[j]) for j in known)
     plain = [math.exp(scores[j]) / total if j in known else 0.0 for j in range(len(scores))]
@@ -37,15 +39,42 @@ def _slow_rerank(scores: Array, text: Array, labels: Array) -> list[float]:
         float(text @ label) / math.sqrt(float(text @ text) * float(label @ label))
         for label in labels
     ]
-    products = [max(c, 0.0) * p for c, p in zip(cosine, plain, strict=True)]
+    if mode == "similarity":
+        products = [math.exp(20 * c) if p > 0 else 0.0 for c, p in zip(cosine, plain, strict=True)]
+    else:
+        closest = max(cosine)
+        if mode == "released_snap" and closest > 0:
+            cosine = [1.0 if c == closest else c for c in cosine]
+        power = {"paper": 1, "released": 2, "released_snap": 3}[mode]
+        products = [max(c, 0.0) ** power * p for c, p in zip(cosine, plain, strict=True)]
     return [p / sum(products) for p in products] if sum(products) > 0 else plain
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", range(5))
-def test_reranking_equals_equation_10_worked_out_by_hand(seed: int) -> None:
+def test_every_mode_equals_its_definition_worked_out_by_hand(seed: int, mode: Mode) -> None:
     scores, texts, labels = _random(seed)
-    expected = [_slow_rerank(s, t, labels) for s, t in zip(scores, texts, strict=True)]
-    np.testing.assert_allclose(rerank(scores, texts, labels), expected, atol=1e-12)
+    expected = [_slow_rerank(s, t, labels, mode) for s, t in zip(scores, texts, strict=True)]
+    np.testing.assert_allclose(rerank(scores, texts, labels, mode=mode), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_negative_cosine_is_no_reward_in_any_mode(mode: Mode) -> None:
+    found = rerank(
+        np.zeros((1, 2)), np.array([[1.0, 0.0]]), np.array([[0.3, 1], [-0.9, 0.1]]), mode=mode
+    )
+    assert found[0, 0] > found[0, 1]
+
+
+def test_a_hundred_thousand_rows_take_one_call() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(100_000, 20)).astype(np.float32)
+    texts, labels = rng.normal(size=(100_000, 8)), rng.normal(size=(20, 8))
+    found = rerank(scores, texts, labels)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    some = rng.integers(0, 100_000, 5)
+    expected = [_slow_rerank(scores[row].astype(float), texts[row], labels) for row in some]
+    np.testing.assert_allclose(found[some], expected, atol=1e-6)
 
 
 def test_the_case_of_the_paper_changes_the_first_label() -> None:
@@ -164,3 +193,40 @@ def test_scores_that_have_no_variance_are_refused_in_words() -> None:
         as_log_scores(np.array([[-0.1, 1.1]]), "probabilities")
     with pytest.raises(TrainingDataError, match="outside of 0 to 1"):
         fit_hard_threshold(np.eye(2), np.array([0, 2]), k=2)
+
+
+def test_k_is_the_one_whose_variance_tells_wrong_rows_from_right_ones() -> None:
+    rng = np.random.default_rng(0)
+    rows, labels = 400, 8
+    scores = rng.normal(0, 0.05, (rows, labels))
+    truth = rng.integers(0, 2, rows)
+    wrong = rng.random(rows) < 0.3
+    said = np.where(wrong, 1 - truth, truth)
+    # Wrong rows have two high scores close together, right ones two far apart: the top 2 say it
+    # all, and a third score as noisy as it is high hides it.
+    scores[np.arange(rows), said] = 4.0
+    scores[np.arange(rows), 1 - said] = np.where(wrong, 3.8, 3.0)
+    scores[:, 2] = rng.normal(-8.0, 6.0, rows).clip(None, 2.9)
+    assert choose_k(scores, truth, choices=(2, 3)) == 2
+    assert choose_k(scores, said, choices=(2, 3)) == 2  # nothing is wrong: the smallest
+
+
+def test_the_curve_of_marginal_effect_counts_rows_below_each_threshold() -> None:
+    variance = np.array([1.0, 2.0, 3.0, np.nan])
+    before = np.array([False, True, True, False])
+    after = np.array([True, True, False, True])
+    curve = marginal_effect(variance, before, after, points=4)
+    assert [(p.variance, p.hard_share, p.accuracy) for p in curve[:3]] == [
+        (1.0, 0.0, 0.5),
+        (2.0, 0.25, 0.75),
+        (3.0, 0.5, 0.75),
+    ]
+    assert (curve[3].hard_share, curve[3].accuracy) == (0.75, 0.5)
+    assert curve[3].variance > 3.0
+
+
+def test_a_curve_needs_rows_with_a_variance() -> None:
+    with pytest.raises(ScoresError, match="No row has a variance"):
+        marginal_effect(np.array([np.nan]), np.array([True]), np.array([True]))
+    with pytest.raises(ScoresError, match="one value a row"):
+        marginal_effect(np.zeros(2), np.array([True]), np.array([True, False]))
