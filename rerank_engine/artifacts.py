@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 ARRAYS = "arrays.npz"
 _CALLER_KEYS = frozenset({"data_hash", "settings", "metrics"})
-_LIBRARIES = ("numpy", "torch", "sentence-transformers", "faiss-cpu", "rank-bm25")
+_LIBRARIES = ("numpy", "torch", "sentence-transformers", "faiss-cpu", "snowballstemmer")
 
 log = logging.getLogger(__name__)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from labeling.actions.artifacts import register_artifact
 from labeling.models import Artifact, PlanRow, Project, Retrieved
 from labeling.models import Document as DocumentRow
 from llm_worker.pipeline import cores, embeddings
-from rerank_engine.retrieval.index import Document, DocumentIndex, content_hash
+from rerank_engine.errors import ArtifactError
+from rerank_engine.retrieval.index import FOUND, KEPT, DocumentIndex, content_hash
+from rerank_engine.retrieval.passages import Document
 
-FOUND = 25
-KEPT = 5
+logger = logging.getLogger(__name__)
 
 
 def build_index(project: Project) -> Artifact | None:
@@ -27,7 +29,7 @@ def build_index(project: Project) -> Artifact | None:
     standing = project.artifacts.filter(kind=Artifact.Kind.DOCUMENT_INDEX, active=True).first()
     if standing is not None and standing.data_hash == data_hash:
         return standing
-    index = DocumentIndex.build(documents, cores.encoder())
+    index = DocumentIndex.build(documents, cores.encoder(), previous=_standing(standing))
     path = f"{project.slug}/documents/{data_hash[:16]}"
     index.save(cores.folder_at(path))
     return register_artifact(
@@ -39,6 +41,15 @@ def build_index(project: Project) -> Artifact | None:
         info={"documents": len(documents), "passages": index.n_passages},
         by="document index",
     )
+
+
+def _standing(artifact: Artifact | None) -> DocumentIndex | None:
+    """The index in use, whose vectors and words the next one takes over; None if it is unusable."""
+    try:
+        return cores.document_index(artifact) if artifact is not None else None
+    except ArtifactError as error:
+        logger.warning("The document index is built anew: %s", error)
+        return None
 
 
 def retrieve(rows: Sequence[PlanRow]) -> None:

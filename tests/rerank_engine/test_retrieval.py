@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
-from rerank_engine.encoder import Encoder
+from rerank_engine.encoder import Encoder, model_folder
 from rerank_engine.errors import ArtifactError, RetrievalError
-from rerank_engine.retrieval.bm25 import Bm25Index
+from rerank_engine.retrieval.bm25 import Bm25Index, TermCounts, best
 from rerank_engine.retrieval.chunking import split_passages
 from rerank_engine.retrieval.dense import DenseIndex
-from rerank_engine.retrieval.fusion import reciprocal_rank_fusion
-from rerank_engine.retrieval.index import DOCUMENTS, Document, DocumentIndex
+from rerank_engine.retrieval.fusion import convex_combination, reciprocal_rank_fusion
+from rerank_engine.retrieval.index import DOCUMENTS, DocumentIndex
+from rerank_engine.retrieval.passages import Document
 from rerank_engine.retrieval.tokenize import tokenize
 
 DOCUMENTS_OF_A_BANK = [
@@ -33,9 +36,11 @@ def index(encoder: Encoder) -> DocumentIndex:
     return DocumentIndex.build(DOCUMENTS_OF_A_BANK, encoder)
 
 
-def test_terms_are_words_of_latin_and_cyrillic_and_pairs_of_cjk() -> None:
+def test_terms_are_stems_of_latin_and_cyrillic_words_and_pairs_of_cjk() -> None:
     assert tokenize("Don’t pay £5, ÄRGER!") == ["don't", "pay", "5", "ärger"]
-    assert tokenize("Где Моя карта?") == ["где", "моя", "карта"]
+    assert tokenize("paying payments PAYS") == ["pay", "payment", "pay"]
+    assert tokenize("Где Моя карта?") == ["где", "мо", "карт"]
+    assert tokenize("карту картой") == ["карт", "карт"]
     assert tokenize("银行卡 ok") == ["银", "行", "卡", "银行", "行卡", "ok"]
     assert tokenize("ＡＴＭ") == ["atm"]
     assert tokenize("... _ !") == []
@@ -65,6 +70,29 @@ def test_passages_cover_every_word_and_keep_to_their_size(parts: list[str]) -> N
     assert all(text[s.start : s.end] == text[s.start : s.end].strip() for s in spans)
 
 
+def test_passages_end_with_their_paragraph_where_they_are_half_full() -> None:
+    paragraph = " ".join(f"Sentence {number} has six words." for number in range(3))
+    text = "\n\n".join([paragraph] * 5)
+    spans = split_passages(text, words=50, overlap=10)
+    assert {text[span.start : span.end] for span in spans[:2]} == {f"{paragraph}\n\n{paragraph}"}
+    assert all(a.end < b.start for a, b in pairwise(spans))
+
+
+def test_long_words_and_marks_count_so_that_a_passage_fits_an_encoder(encoder: Encoder) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(model_folder()), device="cpu", local_files_only=True)
+    texts = [
+        "See https://example.com/a/very/long/address?with=parts&and=more now. " * 40,
+        "if (a[0] == b->c) { return x += 1; } " * 60,
+        "Internationalisation and telecommunications are incomprehensible words. " * 60,
+    ]
+    for text in texts:
+        for span in split_passages(text):
+            tokens = model.tokenizer(text[span.start : span.end])["input_ids"]
+            assert len(tokens) <= (model.max_seq_length or 0), text
+
+
 def test_chinese_is_cut_without_spaces() -> None:
     text = "银行卡丢失后请立即冻结。" * 30
     spans = split_passages(text)
@@ -81,7 +109,7 @@ def test_bm25_scores_and_order_equal_the_library() -> None:
         for _ in range(80)
     ]
     library = BM25Okapi([tokenize(text) for text in corpus])
-    mine = Bm25Index(corpus)
+    mine = Bm25Index(TermCounts.of(corpus))
     for _ in range(20):
         query = " ".join(rng.choice(words, 4)) + " absent"
         expected = library.get_scores(tokenize(query))
@@ -90,8 +118,8 @@ def test_bm25_scores_and_order_equal_the_library() -> None:
         held = {i for i, t in enumerate(corpus) if set(tokenize(t)) & set(tokenize(query))}
         assert set(np.flatnonzero(shares)) == held
         order = sorted(held, key=lambda row: (-scores[row], row))[:10]
-        assert mine.search(query, 10).tolist() == order
-    assert mine.search("absent", 5).tolist() == []
+        assert best(scores, shares, 10).tolist() == order
+    assert best(*mine.scores("absent"), 5).tolist() == []
 
 
 def test_dense_search_equals_sorting_all_inner_products() -> None:
@@ -103,6 +131,15 @@ def test_dense_search_equals_sorting_all_inner_products() -> None:
     assert DenseIndex(vectors).search(queries, 999).shape == (7, 50)
     with pytest.raises(RetrievalError, match="8 dimensions"):
         DenseIndex(vectors).search(queries[:, :3], 5)
+
+
+def test_fusion_adds_cosine_and_scaled_bm25() -> None:
+    cosines, lexical = np.array([0.5, 0.9, 0.1]), np.array([4.0, 0.0, 8.0])
+    fused = convex_combination(cosines, lexical, weight=0.25)
+    np.testing.assert_allclose(fused, [0.375 + 0.125, 0.675, 0.075 + 0.25])
+    np.testing.assert_allclose(
+        convex_combination(cosines, np.zeros(3), weight=0.25), 0.75 * cosines
+    )
 
 
 def test_fusion_sums_reciprocal_ranks() -> None:
@@ -147,8 +184,11 @@ def test_a_reranker_sees_query_and_titled_passage_and_decides_the_order(
 ) -> None:
     seen: list[tuple[str, str]] = []
 
-    def by_length(pairs: list[tuple[str, str]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def by_length(
+        pairs: list[tuple[str, str]], fused: np.ndarray[Any, np.dtype[np.float64]]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
         seen.extend(pairs)
+        assert all((np.diff(part) <= 0).all() for part in np.split(fused, 2))
         return np.array([len(passage) for _, passage in pairs], dtype=np.float64)
 
     queries = ["stolen card", "fees abroad"]
@@ -179,6 +219,99 @@ def test_the_content_hash_follows_the_documents(encoder: Encoder, index: Documen
     assert DocumentIndex.build(changed, encoder).content_hash != index.content_hash
 
 
+class CountingEncoder:
+    """The encoder, noting what it was asked for."""
+
+    def __init__(self, encoder: Encoder, fingerprint: str = "") -> None:
+        self._encoder = encoder
+        self.fingerprint = fingerprint or encoder.fingerprint
+        self.asked: list[str] = []
+
+    def encode(
+        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        self.asked += texts
+        return self._encoder.encode(texts, progress=progress)
+
+
+def same(one: DocumentIndex, other: DocumentIndex) -> None:
+    """Both hold the same passages, vectors and words."""
+    np.testing.assert_array_equal(one.passages.spans, other.passages.spans)
+    np.testing.assert_allclose(one.passages.vectors, other.passages.vectors, atol=1e-5)
+    assert one.passages.texts == other.passages.texts
+    mine, theirs = (
+        [
+            sorted(
+                (counts.vocabulary[term], count)
+                for term, count in zip(counts.terms[part], counts.counts[part], strict=True)
+            )
+            for part in (slice(*pair) for pair in pairwise(counts.offsets))
+        ]
+        for counts in (one.passages.counts, other.passages.counts)
+    )
+    assert mine == theirs
+    assert sorted(one.passages.counts.vocabulary) == sorted(other.passages.counts.vocabulary)
+
+
+def test_what_did_not_change_is_neither_encoded_nor_tokenised_again(
+    encoder: Encoder, index: DocumentIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, fee, *rest = DOCUMENTS_OF_A_BANK
+    changed = [
+        Document("fee", fee.title, fee.text + " Weekends are dearer."),
+        *rest[1:],
+        Document("card-again", card.title, card.text),
+        card,
+        Document("new", "Opening hours", "We are open on Mondays."),
+    ]
+    counting = CountingEncoder(encoder)
+    tokenised: list[str] = []
+
+    def noting(text: str) -> list[str]:
+        tokenised.append(text)
+        return tokenize(text)
+
+    monkeypatch.setattr("rerank_engine.retrieval.bm25.tokenize", noting)
+    before = DocumentIndex.load(index.save(tmp_path / "index"))
+    assert tokenised == []
+    after = DocumentIndex.build(changed, counting, previous=before)
+    new = [
+        "Fees abroad\nPaying abroad is free. Cash machines abroad cost 2 %. Weekends are dearer.",
+        "Opening hours\nWe are open on Mondays.",
+    ]
+    assert counting.asked == tokenised == new
+    same(after, DocumentIndex.build(changed, encoder))
+
+
+def test_vectors_of_another_encoder_are_not_kept(encoder: Encoder, index: DocumentIndex) -> None:
+    other = CountingEncoder(encoder, fingerprint="another")
+    DocumentIndex.build(DOCUMENTS_OF_A_BANK, other, previous=index)
+    assert len(other.asked) == index.n_passages
+
+
+def test_a_text_that_the_encoder_cannot_read_is_searched_by_its_words(
+    index: DocumentIndex, encoder: Encoder
+) -> None:
+    queries = ["перевод на карту", "stolen card", "ничего такого"]
+    readable = ~encoder.unsupported_script(queries)
+    assert readable.tolist() == [False, True, False]
+    words, both, none = index.search(queries, encoder.encode(queries), readable=readable)
+    assert [hit.document_id for hit in words] == ["ru"]
+    assert len(both) == 5
+    assert none == []
+
+
+def test_documents_below_the_threshold_are_left_out(index: DocumentIndex, encoder: Encoder) -> None:
+    query = "my card was stolen"
+    vector = encoder.encode([query])
+    cosines = (index.passages.vectors @ vector[0]).tolist()
+    near = sum(cosine >= 0.4 for cosine in cosines)
+    assert 0 < near < len(cosines)
+    [hits] = index.search([query], vector, keep=25, least_similarity=0.4)
+    assert len(hits) == near
+    assert index.search([query], vector, least_similarity=1.0) == [[]]
+
+
 def test_what_cannot_be_indexed_or_searched_is_refused_in_words(
     encoder: Encoder, index: DocumentIndex
 ) -> None:
@@ -191,4 +324,4 @@ def test_what_cannot_be_indexed_or_searched_is_refused_in_words(
     with pytest.raises(RetrievalError, match="2 queries came with 1 vectors"):
         index.search(["a", "b"], encoder.encode(["a"]))
     with pytest.raises(RetrievalError, match="one finite number a pair"):
-        index.search(["a"], encoder.encode(["a"]), reranker=lambda pairs: np.zeros(1))
+        index.search(["a"], encoder.encode(["a"]), reranker=lambda pairs, fused: np.zeros(1))
