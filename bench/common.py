@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,19 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     seconds[what] = round(time.monotonic() - started, 2)
+
+
+def ticker(what: str, every: float = 5.0) -> Callable[[int, int], None]:
+    """A progress callback that says how far `what` is, at most every few seconds."""
+    last = time.monotonic()
+
+    def tick(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            say(f"  {what}: {done} of {total}")
+
+    return tick
 
 
 def report(result: dict[str, Any], *, as_json: bool) -> None:

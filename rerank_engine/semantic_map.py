@@ -50,7 +50,9 @@ class MapSettings:
     labels of the batch alone (the paper's ablation "without triplets").
     """
 
-    tune: TuneSettings = field(default_factory=lambda: TuneSettings(batch_size=128))
+    tune: TuneSettings = field(
+        default_factory=lambda: TuneSettings(batch_size=128, learning_rate=3e-4)
+    )
     scale: float = SIMILARITY_SCALE
     smoothing: float = 0.05
     use_confused: bool = True

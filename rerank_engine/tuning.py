@@ -29,6 +29,9 @@ Progress = Callable[[int, int], None]
 BatchLoss = Callable[[NDArray[np.int64], "Tensor"], "Tensor"]
 MODEL = "model"
 _BATCHES_SORTED_TOGETHER = 12
+# Of few rows smaller batches are made: an epoch of two steps teaches nothing.
+_FEWEST_STEPS = 32
+_SMALLEST_BATCH = 16
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +204,9 @@ class _Training:
             groups.append({"params": list(head.parameters()), "lr": settings.head_learning_rate})
         self._weights = [weight for group in groups for weight in group["params"]]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        self._steps = settings.epochs * math.ceil(len(ids) / settings.batch_size)
+        few = max(_SMALLEST_BATCH, len(ids) // _FEWEST_STEPS)
+        self._batch_size = min(settings.batch_size, few)
+        self._steps = settings.epochs * math.ceil(len(ids) / self._batch_size)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
         self.losses: list[float] = []
         self._epoch, self._done = 0, 0
@@ -220,7 +225,7 @@ class _Training:
 
         self._modules.train()
         rng = np.random.default_rng([self._seed, self._epoch])
-        for batch in _batches(self._ids, self._settings.batch_size, rng):
+        for batch in _batches(self._ids, self._batch_size, rng):
             vectors = embed(self._model, [self._ids[row] for row in batch])
             loss = self._loss(batch, vectors)
             self._optimizer.zero_grad()
