@@ -175,7 +175,7 @@ def measure(cell: Cell, data: Data, folder: Path) -> dict[str, Any]:
     )
     with timed(seconds, "fit the pool and rerank"):
         reranker = Reranker(semantic_map, vectors["fit"], data.fit[1], {})
-        fit = reranker.fit(logits["validation"], vectors["validation"], codes)
+        fit, _held_out = reranker.fit(logits["validation"], vectors["validation"], codes)
         found["ours"] = reranker.rerank(logits["test"], vectors["test"][hard], hard, fit=fit)
         everywhere = np.ones(len(hard), dtype=bool)
         found["ours_all"] = reranker.rerank(logits["test"], vectors["test"], everywhere, fit=fit)

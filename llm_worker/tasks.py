@@ -85,6 +85,13 @@ def train_classifier(project_id: int, **options: Any) -> dict[str, Any]:
 
 
 @shared_task(queue="rerank")
+def train_document_reranker(project_id: int, **options: Any) -> dict[str, Any]:
+    from llm_worker.pipeline.document_training import train_reranker_of_documents
+
+    return train_reranker_of_documents(Project.objects.get(pk=project_id), **options)
+
+
+@shared_task(queue="rerank")
 def train_validators(project_id: int, **options: Any) -> dict[str, Any]:
     from llm_worker.pipeline.training import train_local_validators
 
@@ -92,10 +99,17 @@ def train_validators(project_id: int, **options: Any) -> dict[str, Any]:
 
 
 @shared_task(queue="rerank")
-def fit_hardness(project_id: int) -> dict[str, float | None]:
-    from llm_worker.pipeline.hardness import fit_hardness_from_benchmark
+def train_reranker(project_id: int, **options: Any) -> dict[str, Any]:
+    from llm_worker.pipeline.reranker import train_reranker as handler
 
-    return fit_hardness_from_benchmark(Project.objects.get(pk=project_id))
+    return handler(Project.objects.get(pk=project_id), **options)
+
+
+@shared_task(queue="llm")
+def register_llm(project_id: int, **options: Any) -> dict[str, Any]:
+    from llm_worker.pipeline.llm import register_llm as handler
+
+    return handler(Project.objects.get(pk=project_id), **options)
 
 
 @shared_task(queue="rerank")

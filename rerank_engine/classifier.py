@@ -179,7 +179,7 @@ def _train(
     settings: HeadSettings,
     progress: Progress | None,
 ) -> HeadClassifier:
-    held = _held_out(truth, settings.held_out, seed)
+    held = hold_out(truth, settings.held_out, seed)
     limit = _epoch_limit(len(values), settings)
     metrics: dict[str, float] = {"rows": float(len(values))}
     epochs, searched = limit // 2, 0
@@ -215,7 +215,7 @@ def _checked(
     return values, truth
 
 
-def _held_out(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+def hold_out(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
     """A stratified random share of the rows; every class keeps at least one row to train on.
 
     Rows are drawn class by class, the fraction of a row that is left over carrying on into the

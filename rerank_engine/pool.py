@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rerank_engine.calibration import negative_log_likelihood
 from rerank_engine.errors import ScoresError, TrainingDataError
 from rerank_engine.lrsl import softmax
 
@@ -86,10 +87,15 @@ def _weighted(
 @dataclass(frozen=True)
 class PoolFit:
     """A fitted pool and, for each set of views tried, its cross-validated negative log-likelihood
-    (mean over rows), the sets named by their views joined with "+"."""
+    (mean over rows), the sets named by their views joined with "+".
+
+    `held_out` (n, C) are the probabilities of the chosen set, each row's by exponents that were
+    fitted without it: what to judge the pool by. Rows that could not be learned from are NaN.
+    """
 
     pool: LogLinearPool
     cross_validated: dict[str, float]
+    held_out: NDArray[np.float64]
 
 
 def fit_pool(
@@ -115,10 +121,13 @@ def fit_pool(
         )
     rows = {name: values[usable] for name, values in checked.items()}
     truth = truth[usable]
-    losses = [_cross_validated(rows, truth, names, seed) for names in sets]
-    chosen = sets[int(np.argmin(losses))]  # the first of equal ones
+    shares = [_cross_validated(rows, truth, names, seed) for names in sets]
+    losses = [float(negative_log_likelihood(found, truth).mean()) for found in shares]
+    best = int(np.argmin(losses))  # the first of equal ones
     tried = {"+".join(names): loss for names, loss in zip(sets, losses, strict=True)}
-    return PoolFit(LogLinearPool(_fit(rows, truth, chosen)), tried)
+    held_out = np.full(shape, np.nan)
+    held_out[usable] = shares[best]
+    return PoolFit(LogLinearPool(_fit(rows, truth, sets[best])), tried, held_out)
 
 
 def _cross_validated(
@@ -126,16 +135,16 @@ def _cross_validated(
     truth: NDArray[np.integer[Any]],
     names: Sequence[str],
     seed: int,
-) -> float:
-    """Mean negative log-likelihood of rows under exponents fitted without their fold."""
+) -> NDArray[np.float64]:
+    """Probabilities (n, C) of rows under exponents fitted without their fold."""
     fold = np.random.default_rng(seed).permutation(len(truth)) % _FOLDS
-    losses = np.empty(len(truth))
+    shares = np.empty(views[CLASSIFIER].shape)
     for number in range(_FOLDS):
         rest, held = fold != number, fold == number
         weights = _fit({name: views[name][rest] for name in names}, truth[rest], names)
-        kept = {name: views[name][held] for name in names}
-        losses[held] = -_log_likelihood(kept, truth[held], weights)
-    return float(losses.mean())
+        kept = {name: view[held] for name, view in views.items()}
+        shares[held] = softmax(_weighted(kept, weights))
+    return shares
 
 
 def _fit(
@@ -162,12 +171,3 @@ def _fit(
     bounds = [(0.0, None)] * len(names)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return {name: float(weight) for name, weight in zip(names, found.x, strict=True)}
-
-
-def _log_likelihood(
-    views: Mapping[str, NDArray[np.float64]],
-    truth: NDArray[np.integer[Any]],
-    weights: Mapping[str, float],
-) -> NDArray[np.float64]:
-    shares = softmax(_weighted(views, weights))[np.arange(len(truth)), truth]
-    return np.asarray(np.log(np.maximum(shares, np.exp(LOG_FLOOR))), dtype=np.float64)

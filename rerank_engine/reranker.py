@@ -72,15 +72,18 @@ class Reranker:
 
     def fit(
         self, log_scores: FloatArray, vectors: FloatArray, codes: NDArray[np.integer[Any]]
-    ) -> RerankFit:
+    ) -> tuple[RerankFit, NDArray[np.float64]]:
         """Fit the pools on rows that trained neither classifier nor map; `codes` (n,) are true.
 
-        Raises TrainingDataError for too few rows, ScoresError for shapes that do not fit.
+        Returns the fit and what the pool says of each row when fitted without it, (n, C), as if
+        every row were hard; NaN where the true label's score is unknown. Raises TrainingDataError
+        for too few rows, ScoresError for shapes that do not fit.
         """
         views = self.views(log_scores, vectors)
         found: PoolFit = fit_pool(views, codes, sets=VIEW_SETS)
         easy = fit_pool(views, codes, sets=VIEW_SETS[:1]).pool
-        return RerankFit(found.pool, easy, len(log_scores), found.cross_validated)
+        fit = RerankFit(found.pool, easy, len(log_scores), found.cross_validated)
+        return fit, found.held_out
 
     def rerank(
         self,

@@ -58,6 +58,9 @@ class MapSettings:
     use_confused: bool = True
 
 
+DEFAULTS = MapSettings()
+
+
 @dataclass(frozen=True)
 class MapRows:
     """Rows to train a map on: texts, `codes` (n,) of their labels, and `confused` (n, k), the codes
@@ -105,7 +108,7 @@ def save_semantic_map(
     label_keys: Sequence[str],
     label_texts: Sequence[str],
     data_hash: str,
-    settings: MapSettings,
+    settings: MapSettings = DEFAULTS,
 ) -> Path:
     """Write a trained model with the vectors of its labels as an artifact; returns the folder.
 
@@ -120,10 +123,15 @@ def save_semantic_map(
             extra_files=model_files(model, Path(aside)),
             manifest={
                 "data_hash": data_hash,
-                "settings": {"label_keys": list(label_keys), "map": asdict(settings)},
+                "settings": stored_settings(label_keys, settings),
                 "metrics": asdict(report),
             },
         )
+
+
+def stored_settings(label_keys: Sequence[str], settings: MapSettings = DEFAULTS) -> dict[str, Any]:
+    """The settings a saved map carries, as `artifacts.find_matching` wants them."""
+    return {"label_keys": list(label_keys), "map": asdict(settings)}
 
 
 def confused_labels(logits: NDArray[np.floating[Any]], codes: IntArray, *, k: int) -> IntArray:
@@ -148,7 +156,7 @@ def train_semantic_map(
     base: Path,
     validation: tuple[Sequence[str], IntArray] | None = None,
     seed: int,
-    settings: MapSettings | None = None,
+    settings: MapSettings = DEFAULTS,
     device: str | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
@@ -159,7 +167,6 @@ def train_semantic_map(
     codes) stops training early by the negative log-likelihood of softmax(scale * cosine) over all
     labels; without it all epochs are run. Raises TrainingDataError.
     """
-    chosen = settings or MapSettings()
     _check(rows, len(label_texts))
     model = load_model(base, device)
     ids, _cut = token_ids(model, rows.texts)
@@ -167,9 +174,9 @@ def train_semantic_map(
     report = tune(
         model,
         ids,
-        _batch_loss(model, rows, label_ids, chosen),
-        _validation(model, label_ids, validation, chosen.scale) if validation else None,
-        settings=chosen.tune,
+        _batch_loss(model, rows, label_ids, settings),
+        _validation(model, label_ids, validation, settings.scale) if validation else None,
+        settings=settings.tune,
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from labeling import rules
 from labeling.actions.events import Actor, record
+from labeling.actions.retrieval import retrieval_method
 from labeling.actions.taxonomy import current_taxonomy
 from labeling.models import (
     Artifact,
@@ -54,13 +55,13 @@ def _configuration_content(project: Project, model_version: ModelVersion) -> dic
     )
     hard = model_version.hard_thresholds.filter(current=True).first()
     reads_documents = any(validator.uses_documents for validator in validators)
-    return {
+    content = {
         "question": project.question,
         "model_version": model_version.name,
         "score_kind": model_version.score_kind,
         "taxonomy": {"number": taxonomy.number, "content_hash": taxonomy.content_hash},
         "hard_threshold": {"k": hard.k, "threshold": hard.threshold} if hard else None,
-        "reranker": _digest(project, Artifact.Kind.RERANKER),
+        "reranker": _reranker(project, taxonomy, model_version),
         "encoder": settings.ENCODER,
         "validators": [
             {
@@ -77,6 +78,19 @@ def _configuration_content(project: Project, model_version: ModelVersion) -> dic
         if reads_documents
         else None,
     }
+    if reads_documents:
+        content["retrieval"] = retrieval_method(project)
+    return content
+
+
+def _reranker(
+    project: Project, taxonomy: TaxonomyVersion, model_version: ModelVersion
+) -> str | None:
+    """Digest of the reranker in use, if it was fitted for this model version and label set."""
+    artifact = project.artifacts.filter(kind=Artifact.Kind.RERANKER, active=True).first()
+    if artifact is None or artifact.info["label_ids"] != taxonomy.label_ids:
+        return None
+    return artifact.digest if model_version.name in artifact.info["model_versions"] else None
 
 
 def _digest(project: Project, kind: str) -> str | None:
@@ -105,11 +119,11 @@ def open_run(*, configuration: Configuration, taxonomy: TaxonomyVersion, by: Act
 
 def _create_run(configuration: Configuration, taxonomy: TaxonomyVersion, by: Actor) -> Run:
     notes = []
-    if configuration.content["hard_threshold"] is None:
+    if configuration.content["hard_threshold"] is None or not configuration.content["reranker"]:
         notes.append(
             _(
-                "No variance threshold is fitted for this model version, so no task is reranked: "
-                "import benchmark answers and run train_reranker."
+                "No reranker is fitted for this model version and label set, so no task is "
+                "reranked: import benchmark answers and run train_reranker."
             )
         )
     if not configuration.content["validators"]:

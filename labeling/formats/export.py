@@ -284,7 +284,7 @@ class _Chunk:
             "rejected_labels": [self.names.label(pk) for pk in self.rejected[task.pk]],
             "candidates": [
                 {"label": self.names.key(pk), "probability": after, "before": before}
-                for pk, after, before in (ranking.candidates if ranking else [])
+                for pk, after, before, *_rest in (ranking.candidates if ranking else [])
             ],
             "verdicts": [self._verdict(verdict) for verdict in self.verdicts[task.pk]],
         }

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from labeling.actions.lease import newest_ranking
 from labeling.models import (
     Annotation,
+    HelpfulDocument,
     Question,
     Reasoning,
     Retrieved,
@@ -127,7 +129,7 @@ def build(
         unk=Row(value=UNK, key="0", name="", shares=_of(shares, UNK)),
         columns=[column for column, _shares_of in shares],
         visible=visible,
-        documents=_documents(task) if visible.get("documents") else (),
+        documents=_documents(task, lease_id) if visible.get("documents") else (),
         reasonings=_reasonings(task) if visible.get("reasoning") else (),
         has_llm=not visible.get("reasoning") or validators.exists(),
         lease_id=lease_id,
@@ -157,8 +159,8 @@ def _score_shares(task: Task) -> Shares:
     ranking = newest_ranking(task)
     if ranking is None:
         return []
-    before = {str(pk): _percent(old) for pk, _new, old in ranking.candidates}
-    after = {str(pk): _percent(new) for pk, new, _old in ranking.candidates}
+    before = {str(pk): _percent(old) for pk, _new, old, *_rest in ranking.candidates}
+    after = {str(pk): _percent(new) for pk, new, _old, *_rest in ranking.candidates}
     found: Shares = [(Column(_("classifier"), "classifier"), before)]
     if ranking.hard:
         found.append((Column(_("reranked"), "reranked"), after))
@@ -191,11 +193,21 @@ def _percent(share: float) -> int:
     return round(100 * min(max(share, 0.0), 1.0))
 
 
-def _documents(task: Task) -> list[Retrieved]:
-    """Passages found for the present text, by the newest index that sought."""
+def _documents(task: Task, lease_id: int | None) -> list[Retrieved]:
+    """Passages found for the present text by the search that came last; `is_helpful` says whether
+    the holder of the lease marked the document."""
     found = Retrieved.objects.filter(task=task, revision=task.revision)
-    newest = found.order_by("-index_id").values_list("index", flat=True).first()
-    return list(found.filter(index=newest).select_related("document").order_by("rank"))
+    newest = found.order_by("-index_id", "-pk").values("index", "method").first()
+    if newest is None:
+        return []
+    marks = HelpfulDocument.objects.filter(
+        task=task,
+        revision=task.revision,
+        document=OuterRef("document"),
+        member__leases__pk=lease_id or 0,
+    )
+    passages = found.filter(**newest).annotate(is_helpful=Exists(marks))
+    return list(passages.select_related("document").order_by("rank"))
 
 
 def _reasonings(task: Task) -> list[Reasoning]:

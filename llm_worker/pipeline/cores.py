@@ -10,9 +10,12 @@ from django.conf import settings
 from labeling.models import Artifact, Validator
 from llm_worker.clients.cross_encoder import CrossEncoderValidator
 from llm_worker.clients.knn import KnnValidator
+from llm_worker.pipeline import llm
 from llm_worker.validators import Validator as ValidatorCore
 from rerank_engine.classifier import HeadClassifier
 from rerank_engine.encoder import Encoder
+from rerank_engine.reranker import Reranker
+from rerank_engine.retrieval.cross_encoder import DocumentReranker
 from rerank_engine.retrieval.index import DocumentIndex
 
 
@@ -43,6 +46,17 @@ def classifier(artifact: Artifact) -> HeadClassifier:
     return _classifier(artifact_folder(artifact), artifact.digest)
 
 
+@functools.lru_cache(maxsize=2)
+def _reranker(folder: Path, digest: str, map_folder: Path, label_keys: tuple[str, ...]) -> Reranker:
+    return Reranker.load(folder, map_folder, label_keys=label_keys)
+
+
+def reranker(artifact: Artifact) -> Reranker:
+    keys = tuple(str(pk) for pk in artifact.info["label_ids"])
+    map_folder = folder_at(artifact.info["map"])
+    return _reranker(artifact_folder(artifact), artifact.digest, map_folder, keys)
+
+
 @functools.lru_cache(maxsize=4)
 def _document_index(folder: Path, digest: str) -> DocumentIndex:
     return DocumentIndex.load(folder)
@@ -50,6 +64,15 @@ def _document_index(folder: Path, digest: str) -> DocumentIndex:
 
 def document_index(artifact: Artifact) -> DocumentIndex:
     return _document_index(artifact_folder(artifact), artifact.digest)
+
+
+@functools.lru_cache(maxsize=2)
+def _document_reranker(folder: Path, digest: str) -> DocumentReranker:
+    return DocumentReranker.load(folder)
+
+
+def document_reranker(artifact: Artifact) -> DocumentReranker:
+    return _document_reranker(artifact_folder(artifact), artifact.digest)
 
 
 @functools.lru_cache(maxsize=4)
@@ -72,4 +95,6 @@ def validator(row: Validator) -> ValidatorCore:
         return _knn(artifact_folder(row.artifact), row.artifact.digest)
     if row.artifact is not None and row.kind == Validator.Kind.CROSS_ENCODER:
         return _cross_encoder(artifact_folder(row.artifact), row.artifact.digest)
+    if row.kind == Validator.Kind.LLM and row.settings.get("client") == llm.CLIENT:
+        return llm.GuardedClient(row)
     raise UnknownValidator(f"This worker has no client for {row} of kind {row.kind}.")

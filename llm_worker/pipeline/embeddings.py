@@ -11,29 +11,36 @@ from labeling import scores
 from labeling.models import Embedding
 from labeling.rules import text_hash
 from llm_worker.pipeline import cores
+from rerank_engine.encoder import Encoder
 
 LOOKUP = 500
 Progress = Callable[[int, int], None]
 
 
-def vectors(texts: Iterable[str], *, progress: Progress | None = None) -> NDArray[np.float32]:
-    """Unit vectors (n, d) in the order of `texts`; missing ones are encoded and stored."""
+def vectors(
+    texts: Iterable[str], *, encoder: Encoder | None = None, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Unit vectors (n, d) in the order of `texts`; missing ones are encoded and stored.
+
+    By the project-wide encoder, or another such as the semantic map's.
+    """
+    used = encoder or cores.encoder()
     wanted = [(text_hash(text), text) for text in texts]
-    known = _stored({digest for digest, _text in wanted})
+    known = _stored({digest for digest, _text in wanted}, used)
     missing = {digest: text for digest, text in wanted if digest not in known}
     if missing:
-        known |= _encode(missing, progress)
+        known |= _encode(missing, used, progress)
     if not wanted:
-        return np.zeros((0, cores.encoder().dimension), dtype=np.float32)
+        return np.zeros((0, used.dimension), dtype=np.float32)
     return np.stack([known[digest] for digest, _text in wanted])
 
 
-def _stored(digests: set[str]) -> dict[str, NDArray[np.float32]]:
+def _stored(digests: set[str], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
     found: dict[str, NDArray[np.float32]] = {}
     ordered = sorted(digests)
     for start in range(0, len(ordered), LOOKUP):
         rows = Embedding.objects.filter(
-            encoder=cores.encoder().fingerprint, text_hash__in=ordered[start : start + LOOKUP]
+            encoder=encoder.fingerprint, text_hash__in=ordered[start : start + LOOKUP]
         )
         found |= {
             digest: scores.unpack(packed)
@@ -42,8 +49,9 @@ def _stored(digests: set[str]) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def _encode(missing: dict[str, str], progress: Progress | None) -> dict[str, NDArray[np.float32]]:
-    encoder = cores.encoder()
+def _encode(
+    missing: dict[str, str], encoder: Encoder, progress: Progress | None
+) -> dict[str, NDArray[np.float32]]:
     made = encoder.encode(list(missing.values()), progress=progress)
     Embedding.objects.bulk_create(
         (

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling import scores
-from labeling.models import Label, PlanRow, Prediction, Ranking, TaxonomyVersion
+from labeling.models import Artifact, PlanRow, Prediction, Ranking, Run, TaxonomyVersion
 from llm_worker.pipeline import cores, embeddings
 from rerank_engine import hard_samples, lrsl
 
@@ -24,8 +24,11 @@ def rerank(rows: Sequence[PlanRow]) -> None:
     before = lrsl.softmax(log_scores)
     variance, hard = _hardness(log_scores, content["hard_threshold"])
     texts = [row.task.text for row in rows]
-    after = _reranked(log_scores, before, hard, texts, run.taxonomy)
     flagged = cores.encoder().unsupported_script(texts)
+    after, cosines = before, np.full(before.shape, np.nan)
+    if hard is not None and content["reranker"] is not None:
+        # What the encoder cannot read has no meaning to compare with that of the labels.
+        after, cosines = _reranked(run, log_scores, hard & ~flagged, texts)
     order = lrsl.top_candidates(after, min(CANDIDATES, after.shape[1]))
     label_ids = run.taxonomy.label_ids
     Ranking.objects.bulk_create(
@@ -38,7 +41,12 @@ def rerank(rows: Sequence[PlanRow]) -> None:
                 variance=None if np.isnan(variance[i]) else float(variance[i]),
                 flagged_script=bool(flagged[i]),
                 candidates=[
-                    [label_ids[j], round(float(after[i, j]), 6), round(float(before[i, j]), 6)]
+                    [
+                        label_ids[j],
+                        round(float(after[i, j]), 6),
+                        round(float(before[i, j]), 6),
+                        None if np.isnan(cosines[i, j]) else round(float(cosines[i, j]), 4),
+                    ]
                     for j in order[i]
                     if not np.isnan(raw[i, j])  # of a top-k prediction: what it did not name
                 ],
@@ -61,25 +69,21 @@ def _hardness(
 
 
 def _reranked(
-    log_scores: NDArray[np.float64],
-    before: NDArray[np.float64],
-    hard: NDArray[np.bool_] | None,
-    texts: Sequence[str],
-    taxonomy: TaxonomyVersion,
-) -> NDArray[np.float64]:
-    """Only hard rows are embedded and reranked; the others keep their softmax."""
-    if hard is None or not hard.any():
-        return before
-    after = before.copy()
-    text_vectors = embeddings.vectors([text for text, one in zip(texts, hard, strict=True) if one])
-    after[hard] = lrsl.rerank(log_scores[hard], text_vectors, label_vectors(taxonomy))
-    return after
-
-
-def label_vectors(taxonomy: TaxonomyVersion) -> NDArray[np.float32]:
-    """Vectors (C, d) of the labels' names, in taxonomy order (plain label embeddings)."""
-    names = dict(Label.objects.filter(pk__in=taxonomy.label_ids).values_list("pk", "name"))
-    return embeddings.vectors(readable(names[pk]) for pk in taxonomy.label_ids)
+    run: Run, log_scores: NDArray[np.float64], hard: NDArray[np.bool_], texts: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities (n, C) after reranking, and the cosines (n, C) of hard texts and labels, NaN of
+    the others: only hard rows are embedded."""
+    content = run.configuration.content
+    artifact = run.project.artifacts.filter(
+        kind=Artifact.Kind.RERANKER, digest=content["reranker"]
+    ).latest("version")
+    reranker = cores.reranker(artifact)
+    chosen = [text for text, one in zip(texts, hard, strict=True) if one]
+    vectors = embeddings.vectors(chosen, encoder=reranker.map.encoder)
+    fit = reranker.fits[content["model_version"]]
+    cosines = np.full(log_scores.shape, np.nan)
+    cosines[hard] = lrsl.cosines(vectors, reranker.map.label_vectors)
+    return reranker.rerank(log_scores, vectors, hard, fit=fit), cosines
 
 
 def readable(name: str) -> str:

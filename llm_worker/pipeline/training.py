@@ -35,6 +35,7 @@ from llm_worker.types import Candidate
 from rerank_engine.artifacts import data_hash, find_matching, write_artifact
 from rerank_engine.classifier import out_of_fold_logits, train_classifier
 from rerank_engine.encoder import model_folder
+from rerank_engine.hard_samples import choose_k
 
 FOLDS = 5
 OUT_OF_FOLD = "out_of_fold"
@@ -134,12 +135,12 @@ def train_embedded_classifier(
     standing = project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).first()
     if standing is not None and standing.data_hash == digest:
         return {**standing.info, "trained": False}
-    vectors = embeddings.vectors(rows.texts, progress=_named(progress, "encode"))
+    vectors = embeddings.vectors(rows.texts, progress=named(progress, _("encode")))
     classes = len(rows.label_ids)
     head = train_classifier(
-        vectors, rows.codes, n_classes=classes, seed=seed, progress=_named(progress, "train")
+        vectors, rows.codes, n_classes=classes, seed=seed, progress=named(progress, _("train"))
     )
-    logits = _out_of_fold(project, rows, vectors, seed, progress)
+    logits = out_of_fold(project, rows, vectors, seed, progress)
     path = f"{project.slug}/classifier/{digest[:16]}"
     head.save(
         cores.folder_at(path),
@@ -167,7 +168,8 @@ def train_embedded_classifier(
         name=info["model_version"],
         defaults={"score_kind": ScoreKind.LOGITS},
     )
-    fitted = store_hard_threshold(version, logits, rows.codes)
+    k = choose_k(logits, rows.codes)
+    fitted = store_hard_threshold(version, logits, rows.codes, k=k)
     return {**info, "hard_threshold": fitted, "trained": True}
 
 
@@ -185,7 +187,7 @@ def train_local_validators(
     }
     if {Artifact.Kind.KNN, Artifact.Kind.CROSS_ENCODER} <= standing:
         return {"rows": len(rows.texts), "trained": False}
-    vectors = embeddings.vectors(rows.texts, progress=_named(progress, "encode"))
+    vectors = embeddings.vectors(rows.texts, progress=named(progress, _("encode")))
     label_ids = np.array(rows.label_ids)[rows.codes]
     knn = train_knn(vectors, label_ids, text_hashes=rows.hashes)
     path = f"{project.slug}/knn/{digest[:16]}"
@@ -195,10 +197,10 @@ def train_local_validators(
         rows.texts,
         label_ids,
         label_texts(project),
-        _confused(rows, _out_of_fold(project, rows, vectors, seed, progress)),
+        _confused(rows, out_of_fold(project, rows, vectors, seed, progress)),
         base_model_path=model_folder(settings.ENCODER),
         seed=seed,
-        progress=_named(progress, "train cross-encoder"),
+        progress=named(progress, _("train cross-encoder")),
     )
     path = f"{project.slug}/cross_encoder/{digest[:16]}"
     cross.save(cores.folder_at(path))
@@ -242,7 +244,7 @@ def _cards(project: Project) -> str:
     return data_hash([f"{pk} {text}" for pk, text in sorted(label_texts(project).items())])
 
 
-def _out_of_fold(
+def out_of_fold(
     project: Project,
     rows: TrainingRows,
     vectors: NDArray[np.float32],
@@ -262,7 +264,7 @@ def _out_of_fold(
         n_classes=len(rows.label_ids),
         folds=FOLDS,
         seed=seed,
-        progress=_named(progress, "out of fold"),
+        progress=named(progress, _("out of fold")),
     )
     manifest = {"data_hash": digest, "settings": {}}
     write_artifact(folder, kind=OUT_OF_FOLD, arrays={"logits": logits}, manifest=manifest)
@@ -277,5 +279,5 @@ def _confused(rows: TrainingRows, logits: NDArray[np.float32]) -> NDArray[np.int
     return np.array(rows.label_ids, dtype=np.int64)[order]
 
 
-def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+def named(progress: Progress, what: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(what, done, total)

@@ -8,16 +8,14 @@ from labeling import dispatch
 from labeling.actions.errors import ActionRefused
 from labeling.actions.resolve import resolve, withdraw
 from labeling.actions.taxonomy import parse_labels, set_labels
-from labeling.models import BenchmarkItem, Embedding, HardThreshold, Project, Task
+from labeling.models import Embedding, Project, Task
 from llm_worker.pipeline import cores, embeddings
-from llm_worker.pipeline.hardness import fit_hardness_from_benchmark
 from llm_worker.pipeline.training import train_embedded_classifier, training_rows
 from tests.labeling.builders import (
     label_of,
     make_benchmark_item,
     make_decision,
     make_member,
-    make_prediction,
     make_project,
     make_run,
     make_task,
@@ -165,46 +163,3 @@ def test_what_would_train_otherwise_has_another_hash(shop: Project) -> None:
     task = Task.objects.get(text=world.training_texts()[0]["text"])
     task.resolutions.update(label=label_of(shop, "gift_card"))
     assert training_rows(shop).hash() != before
-
-
-# --- Hardness from the benchmark ----------------------------------------------------------------
-
-
-def benchmark_prediction(
-    project: Project, best: int, reference: str, part: str = "tune"
-) -> BenchmarkItem:
-    task = make_task(project)
-    logits = [0.0] * project.labels.count()
-    logits[best] = 2.0
-    make_prediction(task, logits)
-    return make_benchmark_item(
-        task, part, reference="label", reference_label=label_of(project, reference)
-    )
-
-
-def test_hardness_is_the_mean_variance_of_the_mistakes_on_fit_and_tune() -> None:
-    project = make_project(labels=("a", "b", "c", "d"))
-    benchmark_prediction(project, 0, "a")
-    benchmark_prediction(project, 0, "b", "fit")
-    benchmark_prediction(project, 1, "c", "test")  # never looked at
-    assert fit_hardness_from_benchmark(project) == {"m1": pytest.approx(0.75)}
-    threshold = HardThreshold.objects.get()
-    assert (threshold.k, threshold.rows, threshold.misclassified) == (4, 2, 1)
-    fit_hardness_from_benchmark(project)
-    assert HardThreshold.objects.count() == 1
-
-
-def test_a_reference_that_is_retired_has_no_place_in_the_fit() -> None:
-    project = make_project(labels=("a", "b", "c"))
-    item = benchmark_prediction(project, 0, "c")
-    set_labels(project=project, specs=parse_labels(["a", "b"]), by="test")
-    item.task.predictions.all().delete()
-    make_prediction(item.task, [1.0, 0.0])
-    assert fit_hardness_from_benchmark(project) == {}
-
-
-def test_a_model_without_mistakes_has_no_hard_tasks() -> None:
-    project = make_project()
-    benchmark_prediction(project, 0, "a")
-    assert fit_hardness_from_benchmark(project) == {"m1": None}
-    assert HardThreshold.objects.count() == 0

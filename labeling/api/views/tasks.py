@@ -166,5 +166,5 @@ def candidates(task: Task) -> list[dict[str, Any]]:
     labels = Label.objects.in_bulk([int(entry[0]) for entry in ranked])
     return [
         {"label": labels[int(pk)], "probability": after, "before": before}
-        for pk, after, before in ranked
+        for pk, after, before, *_rest in ranked
     ]

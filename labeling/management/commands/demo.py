@@ -104,6 +104,8 @@ class Command(WordedCommand):
                 items=[_benchmark_item(text) for text in data.texts(part)],
                 by=BY,
             )
+        self._say(_("Training the reranker ..."))
+        dispatch.run_here("train_reranker", project_id=project.pk, progress=self.progress)
         self._predict(project, data.texts(*PARTS))
         call_command("run_pipeline", SLUG, wait=True, stdout=self.stderr, stderr=self.stderr)
 

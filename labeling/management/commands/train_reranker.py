@@ -1,41 +1,79 @@
-"""`train_reranker SLUG`: when is a task hard? Fitted on benchmark answers."""
+"""`train_reranker SLUG [FILE]`: the semantic map and, for each classifier, what makes a task hard
+and how hard tasks are reranked."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from labeling import dispatch
+from labeling.actions.training_rows import import_training_rows
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
+from labeling.management.commands.train_classifier import imported, read_rows
+from labeling.management.progress import Progress
 
 
 class Command(WordedCommand):
     help = gettext_lazy(
-        "Fit the variance threshold below which a task is hard (LRSL, eq. 7) for every model "
-        "version with predictions for the benchmark parts fit and tune. Hard tasks are reranked "
-        "by the similarity of text and label name; the encoder is used as it is."
+        "Fine-tune the encoder so that texts lie near their labels, on everything that may train, "
+        "and fit for every model version with enough scored benchmark rows of tune when a task is "
+        "hard (LRSL, eq. 7) and how hard tasks are reranked. The encoder is trained again only "
+        "where rows or labels have changed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument(
+            "file", nargs="?", type=Path, help=_("CSV with text,category: rows to import first")
+        )
+        parser.add_argument(
+            "--seed", type=int, default=0, help=_("seed of the training (default 0)")
+        )
 
-    def handle(self, *, slug: str, **options: Any) -> None:
+    def handle(self, *, slug: str, file: Path | None, seed: int, **options: Any) -> None:
         project = find_project(slug)
+        progress = Progress()
         with refusals_in_words():
-            fitted = dispatch.run_here("fit_hardness", project_id=project.pk)
-        if not fitted:
-            raise CommandError(
-                _(
-                    "No model version has predictions for labeled benchmark tasks of fit or tune: "
-                    "import benchmark answers and send predictions for their texts first."
+            if file is not None:
+                report = import_training_rows(
+                    project=project, rows=read_rows(file), by="command line"
                 )
+                self.stderr.write(imported(report))
+            result = dispatch.run_here(
+                "train_reranker", project_id=project.pk, seed=seed, progress=progress
             )
-        for name, threshold in fitted.items():
-            found = f"{threshold:.4g}" if threshold is not None else _("none (it made no mistake)")
-            self.stdout.write(
-                _("%(name)s: variance threshold %(found)s") % {"name": name, "found": found}
+        progress.close()
+        for line in said(result):
+            self.stdout.write(line)
+
+
+def said(result: dict[str, Any]) -> list[str]:
+    """What the training came to, in sentences."""
+    rows = ngettext(
+        "Semantic map of %(n)d row in use.", "Semantic map of %(n)d rows in use.", result["rows"]
+    )
+    lines = [rows % {"n": result["rows"]}]
+    for name, fit in result["versions"].items():
+        threshold = fit["threshold"]
+        lines.append(
+            _(
+                "%(name)s: variance threshold %(threshold)s, exponents %(exponents)s, "
+                "fitted on %(rows)d rows of tune."
             )
+            % {
+                "name": name,
+                "threshold": f"{threshold:.4g}" if threshold is not None else _("none"),
+                "exponents": ", ".join(f"{v} {w:.2f}" for v, w in fit["exponents"].items()),
+                "rows": fit["rows"],
+            }
+        )
+    lines += [
+        _("%(name)s: not fitted, so its tasks are not reranked (%(why)s).")
+        % {"name": name, "why": why}
+        for name, why in result["left_out"].items()
+    ]
+    return lines
