@@ -9,10 +9,12 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from labeling.actions.projects import SETTINGS, add_member, change_settings, remove_member
+from labeling.admin import reranker
 from labeling.admin.base import ProjectAdmin, ProjectFilter, actor, managed_by
 from labeling.models import Member, Project, User
 
@@ -35,6 +37,9 @@ class ProjectSettingsAdmin(ProjectAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return ["slug", *SETTINGS, "created_at", "archived_at"]
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*reranker.urls(), *super().get_urls()]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_view_permission(request, obj)
