@@ -14,6 +14,7 @@ project_pages: list[URLPattern] = [
     path("annotate/undo/", annotate.take_back, name="undo"),
     path("annotate/hold/", annotate.hold, name="hold"),
     path("annotate/labels/", annotate.labels, name="labels"),
+    path("annotate/helpful/", annotate.helpful, name="helpful"),
     path("history/", history.history, name="history"),
     path("history/<int:annotation_id>/", history.change, name="change"),
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),

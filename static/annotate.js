@@ -183,6 +183,9 @@ document.addEventListener("keydown", (event) => {
   keyOnTask(event, pressed);
 });
 
+// The mark of the document that is focused, else of the open one, else of the first.
+const helpfulButton = () => find(".passages li:focus-within .helpful button") ?? find(".passages details[open] + .helpful button") ?? find(".helpful button");
+
 function keyOnTask(event, pressed) {
   const number = digit(event);
   if (event.key === "Escape") setMode("");
@@ -191,6 +194,7 @@ function keyOnTask(event, pressed) {
     submitChosen();
   } else if (pressed === "/" && find("#q")) find("#q").focus();
   else if (number !== undefined) keyOnDigit(event, number);
+  else if (pressed === "h") press(helpfulButton());
   else if (pressed === "y" || pressed === "n") press(find(`.candidate .choice[data-key="${pressed}"]`));
   else return;
   event.preventDefault();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -26,11 +26,13 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class ImportReport:
-    """How many documents are new, have a new content, or stood already as they are."""
+    """How many documents are new, have a new content, stood already as they are, or were removed
+    because they are not among those imported."""
 
     created: int
     updated: int
     unchanged: int
+    removed: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,27 @@ class _Content:
         return hashlib.sha256(written.encode()).hexdigest()
 
 
-def import_documents(*, project: Project, items: Iterable[object], by: Actor) -> ImportReport:
+def import_documents(
+    *, project: Project, items: Iterable[object], by: Actor, remove_others: bool = False
+) -> ImportReport:
     """Store documents `{"id", "title"?, "text", "section"?}`; a known id takes the new content.
 
-    Raises ActionRefused with one Detail a bad item; then nothing is stored. The project's index is
-    rebuilt by a job when something changed.
+    With `remove_others` the documents that are not among the items are found no more; what was
+    found and said with them stays. Raises ActionRefused with one Detail a bad item; then nothing
+    is stored. The project's index is rebuilt by a job when something changed.
     """
     contents = _parse(items)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         report = _store(project, contents)
-        if report.created or report.updated:
-            counts = {"created": report.created, "updated": report.updated}
+        if remove_others:
+            report = replace(report, removed=_remove_others(project, contents))
+        if report.created or report.updated or report.removed:
+            counts = {
+                "created": report.created,
+                "updated": report.updated,
+                "removed": report.removed,
+            }
             record(project, by, "documents_imported", project, new=counts)
             dispatch.index_documents(project.pk)
     return report
@@ -78,17 +89,28 @@ def _store(project: Project, contents: list[_Content]) -> ImportReport:
             if document is None:
                 document = Document(project=project, external_id=content.external_id)
                 new.append(document)
-            elif document.content_hash == content.digest:
+            elif document.content_hash == content.digest and document.removed_at is None:
                 continue
             else:
                 document.updated_at = timezone.now()
                 changed.append(document)
             document.title, document.text = content.title, content.text
             document.section, document.content_hash = content.section, content.digest
+            document.removed_at = None
     Document.objects.bulk_create(new, batch_size=BATCH)
-    fields = ["title", "text", "section", "content_hash", "updated_at"]
+    fields = ["title", "text", "section", "content_hash", "updated_at", "removed_at"]
     Document.objects.bulk_update(changed, fields, batch_size=100)
     return ImportReport(len(new), len(changed), len(contents) - len(new) - len(changed))
+
+
+def _remove_others(project: Project, contents: list[_Content]) -> int:
+    kept = {content.external_id for content in contents}
+    present = project.documents.present().values_list("external_id", "pk")
+    gone = [pk for external_id, pk in present if external_id not in kept]
+    for start in range(0, len(gone), BATCH):
+        part = Document.objects.filter(pk__in=gone[start : start + BATCH])
+        part.update(removed_at=timezone.now())
+    return len(gone)
 
 
 def _parse(items: Iterable[object]) -> list[_Content]:

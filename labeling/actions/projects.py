@@ -34,6 +34,10 @@ SETTINGS = (
     "lease_minutes",
     "audit_share",
     "target_accuracy",
+    "retrieve_for",
+    "documents_found",
+    "documents_kept",
+    "least_similarity",
     "allow_outside_hosts",
 )
 

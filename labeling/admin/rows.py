@@ -17,6 +17,7 @@ from labeling.models import (
     Event,
     HardThreshold,
     Heartbeat,
+    HelpfulDocument,
     Label,
     LabelAlias,
     Lease,
@@ -60,6 +61,7 @@ look_at(
 look_at(SupersededText, "task", "revision", "replaced_at", project=TASK, related=["task"])
 look_at(Embedding, "text_hash", "encoder", project="")
 look_at(Document, "project", "external_id", "title", "updated_at", related=["project"])
+look_at(HelpfulDocument, "task", "member", "document", project=TASK, related=["task", "document"])
 look_at(Retrieved, "task", "rank", "document", "score", project=TASK, related=["task", "document"])
 look_at(
     BenchmarkItem,

@@ -9,7 +9,7 @@ from labeling.models.benchmark import (
     Sampling,
 )
 from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, Rejection
-from labeling.models.document import Document, Retrieved
+from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.event import Event
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
 from labeling.models.policy import Policy
@@ -20,6 +20,7 @@ from labeling.models.project import (
     Member,
     Project,
     Question,
+    RetrievalQuery,
     Role,
     Scope,
     User,
@@ -58,6 +59,7 @@ __all__ = [
     "Frozen",
     "HardThreshold",
     "Heartbeat",
+    "HelpfulDocument",
     "Label",
     "LabelAlias",
     "Lease",
@@ -77,6 +79,7 @@ __all__ = [
     "Rejection",
     "RerankerReport",
     "Resolution",
+    "RetrievalQuery",
     "Retrieved",
     "Role",
     "Run",

@@ -39,6 +39,13 @@ class Assistance(models.TextChoices):
     HIDDEN = "hidden", _("hidden")
 
 
+class RetrievalQuery(models.TextChoices):
+    """What documents are looked up for."""
+
+    TEXT = "text", _("the text")
+    LABELS = "labels", _("the candidates' names and descriptions")
+
+
 def share_field(default: float, help_text: _StrOrPromise) -> models.FloatField[float, float]:
     return models.FloatField(
         default=default,
@@ -95,6 +102,25 @@ class Project(models.Model):
     )
     audit_share = share_field(0.05, _("Share of accepted tasks drawn for a blind audit."))
     target_accuracy = share_field(0.95, _("Accuracy that accepted tasks are tuned to reach."))
+    retrieve_for = models.CharField(
+        max_length=6,
+        choices=RetrievalQuery.choices,
+        default=RetrievalQuery.TEXT,
+        help_text=_("What documents are looked up for. The candidates find worse ones."),
+    )
+    documents_found = models.PositiveSmallIntegerField(
+        default=25,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_("How many documents are looked at, to choose the best of."),
+    )
+    documents_kept = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(25)],
+        help_text=_("How many documents are shown to people and validators."),
+    )
+    least_similarity = share_field(
+        0.0, _("Documents less similar to what they are looked up for are left out (cosine).")
+    )
     allow_outside_hosts = models.BooleanField(
         default=False, help_text=_("May texts leave for a validator on another host?")
     )
@@ -109,12 +135,17 @@ class Project(models.Model):
                 name="project_answers_at_most_ge_needed",
                 violation_error_message=_("“answers at most” is below “answers needed”."),
             ),
+            models.CheckConstraint(
+                condition=Q(documents_found__gte=models.F("documents_kept")),
+                name="project_documents_found_ge_kept",
+                violation_error_message=_("“documents found” is below “documents kept”."),
+            ),
             *(
                 models.CheckConstraint(
                     condition=Q(**{f"{name}__gte": 0.0, f"{name}__lte": 1.0}),
                     name=f"project_{name}_is_share",
                 )
-                for name in ("blind_share", "audit_share", "target_accuracy")
+                for name in ("blind_share", "audit_share", "target_accuracy", "least_similarity")
             ),
         ]
 

@@ -48,9 +48,10 @@ class Artifact(models.Model):
         KNN = "knn", _("nearest labeled texts")
         CROSS_ENCODER = "cross_encoder", _("cross-encoder")
         DOCUMENT_INDEX = "document_index", _("document index")
+        DOCUMENT_RERANKER = "document_reranker", _("reranker of documents")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="artifacts")
-    kind = models.CharField(max_length=16, choices=Kind.choices)
+    kind = models.CharField(max_length=24, choices=Kind.choices)
     version = models.PositiveIntegerField()
     path = models.CharField(max_length=500, help_text=_("Below the artifacts folder."))
     digest = models.CharField(max_length=64)
@@ -239,7 +240,10 @@ class Ranking(models.Model):
         default=False, help_text=_("In a script that the encoder was not trained for.")
     )
     candidates = models.JSONField(
-        help_text=_("[[label id, probability after reranking, probability before], ...]")
+        help_text=_(
+            "[[label id, probability after reranking, probability before, cosine of text and label "
+            "in the semantic map or null], ...]"
+        )
     )
 
     class Meta:

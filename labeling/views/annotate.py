@@ -18,8 +18,9 @@ from labeling.access import Right, page
 from labeling.actions import annotate as answers
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.lease import left_for, next_task, renew
+from labeling.actions.retrieval import mark_helpful
 from labeling.models import Lease, Member, Purpose, Task, TaskStatus
-from labeling.views.forms import AnswerForm
+from labeling.views.forms import AnswerForm, HelpfulForm
 from labeling.views.panel import build, in_words
 from labeling.views.search import cards, find
 from labeling.views.shell import PageRequest, shell
@@ -67,6 +68,33 @@ def labels(request: PageRequest) -> HttpResponse:
     query = request.GET.get("q", "")[:200]
     context = {"hits": find(list(cards(request.project).values()), query), "query": query}
     return render(request, "labeling/annotate.html#hits", context)
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def helpful(request: PageRequest) -> HttpResponse:
+    """Mark a document that is shown with the member's task as helpful, or take the mark back."""
+    form = HelpfulForm(request.POST)
+    lease = document = None
+    if form.is_valid():
+        given = form.cleaned_data
+        lease = request.member.leases.live().filter(pk=given["lease"]).first()
+        document = request.project.documents.filter(pk=given["document"]).first()
+    if lease is None or document is None:
+        return _refuse(request, _("This task is not with you any more."), status=409)
+    try:
+        mark_helpful(lease=lease, document=document, helpful=given["helpful"])
+    except ActionRefused as refused:
+        return _refuse(request, refused.message, status=422)
+    if not request.htmx:
+        return redirect("labeling:annotate", slug=request.project.slug)
+    context = {
+        "project": request.project,
+        "lease_id": lease.pk,
+        "document": document,
+        "is_helpful": given["helpful"],
+    }
+    return render(request, "labeling/_helpful.html", context)
 
 
 def _take(request: PageRequest) -> HttpResponse:

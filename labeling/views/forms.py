@@ -63,6 +63,14 @@ class AnswerForm(forms.Form):
         return str(said[0]) if said else str(BROKEN)
 
 
+class HelpfulForm(forms.Form):
+    """A mark on a document that is shown with a task; without `helpful` it is taken back."""
+
+    lease = forms.IntegerField(min_value=1)
+    document = forms.IntegerField(min_value=1)
+    helpful = forms.BooleanField(required=False)
+
+
 class TokenForm(forms.Form):
     """A new API token."""
 

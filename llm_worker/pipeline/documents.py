@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
 
 from labeling.actions.artifacts import register_artifact
-from labeling.models import Artifact, PlanRow, Project, Retrieved
-from labeling.models import Document as DocumentRow
+from labeling.actions.retrieval import retrieval_method
+from labeling.models import Artifact, PlanRow, Project, Ranking, RetrievalQuery, Retrieved
 from llm_worker.pipeline import cores, embeddings
+from llm_worker.pipeline.rerank import readable
 from rerank_engine.errors import ArtifactError
-from rerank_engine.retrieval.index import FOUND, KEPT, DocumentIndex, content_hash
+from rerank_engine.retrieval.index import DocumentIndex, Hit, content_hash
 from rerank_engine.retrieval.passages import Document
 
 logger = logging.getLogger(__name__)
@@ -21,12 +24,12 @@ def build_index(project: Project) -> Artifact | None:
 
     Nothing is built where the active index was made from the same documents and encoder.
     """
-    rows = list(project.documents.order_by("external_id"))
+    rows = list(project.documents.present().order_by("external_id"))
     if not rows:
         return None
     documents = [Document(row.external_id, row.title, row.text) for row in rows]
     data_hash = content_hash(documents, cores.encoder().fingerprint)
-    standing = project.artifacts.filter(kind=Artifact.Kind.DOCUMENT_INDEX, active=True).first()
+    standing = _active(project, Artifact.Kind.DOCUMENT_INDEX)
     if standing is not None and standing.data_hash == data_hash:
         return standing
     index = DocumentIndex.build(documents, cores.encoder(), previous=_standing(standing))
@@ -53,26 +56,27 @@ def _standing(artifact: Artifact | None) -> DocumentIndex | None:
 
 
 def retrieve(rows: Sequence[PlanRow]) -> None:
-    """Store the best documents of each task for the active index; stored ones stay."""
+    """Store the best documents of each task for the active index and the project's settings;
+    stored ones stay."""
     project = rows[0].run.project
-    artifact = project.artifacts.filter(kind=Artifact.Kind.DOCUMENT_INDEX, active=True).first()
+    artifact = _active(project, Artifact.Kind.DOCUMENT_INDEX)
     if artifact is None:
         return
     index = cores.document_index(artifact)
-    texts = [row.task.text for row in rows]
-    hits = index.search(texts, embeddings.vectors(texts), k=FOUND, keep=KEPT)
+    by_labels = project.retrieve_for == RetrievalQuery.LABELS
+    hits = (_by_labels if by_labels else _by_text)(project, index, rows)
     keys = {hit.document_id for found in hits for hit in found}
     documents = dict(
-        DocumentRow.objects.filter(project=project, external_id__in=keys).values_list(
-            "external_id", "pk"
-        )
+        project.documents.present().filter(external_id__in=keys).values_list("external_id", "pk")
     )
+    method = retrieval_method(project)
     Retrieved.objects.bulk_create(
         (
             Retrieved(
                 task_id=row.task_id,
                 revision=row.revision,
                 index=artifact,
+                method=method,
                 document_id=documents[hit.document_id],
                 rank=hit.rank,
                 score=hit.score,
@@ -80,7 +84,60 @@ def retrieve(rows: Sequence[PlanRow]) -> None:
             )
             for row, found in zip(rows, hits, strict=True)
             for hit in found
-            if hit.document_id in documents  # a document deleted since the index was built
+            if hit.document_id in documents  # a document removed since the index was built
         ),
         ignore_conflicts=True,
     )
+
+
+def _by_text(project: Project, index: DocumentIndex, rows: Sequence[PlanRow]) -> list[list[Hit]]:
+    return search(project, index, [row.task.text for row in rows])
+
+
+def _by_labels(project: Project, index: DocumentIndex, rows: Sequence[PlanRow]) -> list[list[Hit]]:
+    """For each task the documents of its candidates: the best one of each in their order, then
+    the second ones, until enough are there."""
+    rankings = {
+        ranking.task_id: [int(entry[0]) for entry in ranking.candidates]
+        for ranking in Ranking.objects.filter(
+            run=rows[0].run, task_id__in=[row.task_id for row in rows]
+        )
+    }
+    candidates = [rankings.get(row.task_id, []) for row in rows]
+    asked = project.labels.filter(pk__in={pk for ids in candidates for pk in ids})
+    queries = {label.pk: f"{readable(label.name)}\n{label.description}".strip() for label in asked}
+    hits = dict(zip(queries, search(project, index, list(queries.values())), strict=True))
+    return [
+        _in_turns([hits[pk] for pk in ids if pk in hits], project.documents_kept)
+        for ids in candidates
+    ]
+
+
+def _in_turns(rankings: Sequence[Sequence[Hit]], keep: int) -> list[Hit]:
+    """The first of each ranking, then the second of each, every document once."""
+    taken: dict[str, Hit] = {}
+    for place in zip_longest(*rankings):
+        for hit in place:
+            if hit is not None:
+                taken.setdefault(hit.document_id, hit)
+    return [replace(hit, rank=rank) for rank, hit in enumerate(list(taken.values())[:keep], 1)]
+
+
+def search(project: Project, index: DocumentIndex, queries: Sequence[str]) -> list[list[Hit]]:
+    """What the project's settings, and its reranker if one is in use, find for each query."""
+    if not queries:
+        return []
+    reranker = _active(project, Artifact.Kind.DOCUMENT_RERANKER)
+    return index.search(
+        queries,
+        embeddings.vectors(queries),
+        k=project.documents_found,
+        keep=project.documents_kept,
+        reranker=cores.document_reranker(reranker) if reranker is not None else None,
+        least_similarity=project.least_similarity or -1.0,  # 0 leaves nothing out
+        readable=~cores.encoder().unsupported_script(queries),
+    )
+
+
+def _active(project: Project, kind: Artifact.Kind) -> Artifact | None:
+    return project.artifacts.filter(kind=kind, active=True).first()

@@ -82,9 +82,14 @@ def make_passages(
 def searched_texts(documents: Sequence[Document], spans: NDArray[np.int64]) -> list[str]:
     """What is searched of each passage: the title of its document, and its text."""
     return [
-        f"{documents[number].title}\n{documents[number].text[start:end]}".strip()
+        searched_text(documents[number].title, documents[number].text[start:end])
         for number, start, end in spans.tolist()
     ]
+
+
+def searched_text(title: str, passage: str) -> str:
+    """What encoder, BM25 and cross-encoder read of a passage of a document with this title."""
+    return f"{title}\n{passage}".strip()
 
 
 def _cut(

@@ -322,6 +322,26 @@ def test_documents_are_made_changed_and_left_alone(
     assert indexed == [project.pk] * 2
 
 
+def test_documents_that_are_not_imported_again_are_removed_on_request(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed: list[int] = []
+    monkeypatch.setattr("labeling.dispatch.index_documents", indexed.append)
+    first, second = {"id": "d1", "text": "Cards."}, {"id": "d2", "text": "Fees."}
+    import_documents(project=project, items=[first, second], by="test")
+
+    def present() -> set[str]:
+        return set(project.documents.present().values_list("external_id", flat=True))
+
+    report = import_documents(project=project, items=[first], by="test", remove_others=True)
+    assert report == ImportReport(0, 0, 1, removed=1)
+    assert present() == {"d1"}
+    assert project.documents.count() == 2  # what was found and said with it stays
+    assert import_documents(project=project, items=[second], by="test").updated == 1
+    assert present() == {"d1", "d2"}
+    assert indexed == [project.pk] * 3
+
+
 @pytest.mark.parametrize(
     ("item", "field"),
     [

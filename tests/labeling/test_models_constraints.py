@@ -27,6 +27,7 @@ from labeling.models import (
     Frozen,
     HardThreshold,
     Heartbeat,
+    HelpfulDocument,
     Label,
     LabelAlias,
     Lease,
@@ -175,6 +176,16 @@ def retrieved(cast: Cast) -> object:
     ]
 
 
+def helpful(cast: Cast) -> object:
+    document = Document.objects.create(project=cast.project, external_id="d", text="x")
+    return [
+        HelpfulDocument.objects.create(
+            task=cast.task, revision=1, member=cast.member, document=document
+        )
+        for _ in range(2)
+    ]
+
+
 def audit_draw(probability: float) -> Callable[[Cast], object]:
     def make(cast: Cast) -> object:
         accepted = make_decision(cast.task, cast.run, cast.label)
@@ -209,6 +220,8 @@ CASES: list[Case] = [
     ("project_blind_share_is_share", change(Project, blind_share=1.1)),
     ("project_audit_share_is_share", change(Project, audit_share=-0.1)),
     ("project_target_accuracy_is_share", change(Project, target_accuracy=95)),
+    ("project_least_similarity_is_share", change(Project, least_similarity=-0.5)),
+    ("project_documents_found_ge_kept", change(Project, documents_found=4, documents_kept=5)),
     (
         "member_once_per_project",
         lambda c: Member.objects.create(project=c.project, user=c.member.user, name="again"),
@@ -419,6 +432,7 @@ CASES: list[Case] = [
         twice(lambda c: Document.objects.create(project=c.project, external_id="d", text="x")),
     ),
     ("retrieved_rank_once", retrieved),
+    ("helpful_document_once_per_member", helpful),
     # Resolutions
     ("resolution_one_current", twice(resolution())),
     ("resolution_source_known", resolution(source="guess")),

@@ -68,7 +68,7 @@ class DocumentsView(ProjectEndpoint):
     )
     def get(self, request: Request, slug: str) -> Response:
         """The project's documents."""
-        return page_of(self, self.project.documents.all(), DocumentSerializer)
+        return page_of(self, self.project.documents.present(), DocumentSerializer)
 
     @extend_schema(
         operation_id="documents_send",

@@ -28,11 +28,20 @@ class Command(WordedCommand):
             "--raw", action="store_true", help=_("leave apostrophes in front of CSV cells alone")
         )
 
-    def handle(self, *, slug: str, file: Path, raw: bool, **options: Any) -> None:
+        parser.add_argument(
+            "--replace",
+            action="store_true",
+            help=_("remove the documents that are not in the file"),
+        )
+
+    def handle(self, *, slug: str, file: Path, raw: bool, replace: bool, **options: Any) -> None:
         project = find_project(slug)
         with mistakes_in_words():
             report = import_documents(
-                project=project, items=read_documents(file, raw=raw), by="command line"
+                project=project,
+                items=read_documents(file, raw=raw),
+                by="command line",
+                remove_others=replace,
             )
         self.stdout.write(
             _("%(created)d created, %(updated)d updated, %(unchanged)d unchanged.")
@@ -42,3 +51,5 @@ class Command(WordedCommand):
                 "unchanged": report.unchanged,
             }
         )
+        if replace:
+            self.stdout.write(_("%(removed)d removed.") % {"removed": report.removed})
