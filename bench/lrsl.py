@@ -266,8 +266,9 @@ def tuned_logits(
             )
         save_tuned_classifier(place, model, head, outcome, data_hash="", settings=settings)
     classifier = TunedClassifier.load(place)
+    encode = classifier.encoder.encode
     return {
-        name: classifier.logits(getattr(data, name)[0], progress=ticker(f"classify {name}"))
+        name: classifier.logits(encode(getattr(data, name)[0], progress=ticker(f"encode {name}")))
         for name in ("validation", "test")
     }
 

@@ -1,9 +1,10 @@
 """The whole chain on a real data set, through a running server.
 
 `python -m bench.pipeline --data FOLDER --json` takes train.csv and test.csv of FOLDER (columns
-text and category), cuts the benchmark parts from train.csv, trains the embedded classifier and the
-local validators on the rest, tunes a policy, starts the site, sends the predictions for test.csv
-over REST, waits for the runs and measures. The local validators are not LLMs.
+text and category), cuts the benchmark parts from train.csv, trains the embedded classifier, the
+local validators and the reranker on the rest, tunes a policy, starts the site, sends the
+predictions for test.csv over REST, waits for the runs and measures. The local validators are not
+LLMs.
 """
 
 from __future__ import annotations
@@ -107,10 +108,12 @@ def prepare(
         say(site.manage("train_classifier", slug, str(rows), seed))
     with timed(seconds, "train validators"):
         site.manage("train_validators", slug, seed)
+    with timed(seconds, "train reranker"):
+        for part, part_rows in parts.items():
+            site.manage("import_benchmark", slug, str(_benchmark_file(folder, part, part_rows)))
+        say(site.manage("train_reranker", slug, seed))
     with timed(seconds, "benchmark"):
         for part, part_rows in parts.items():
-            path = _benchmark_file(folder, part, part_rows)
-            site.manage("import_benchmark", slug, str(path))
             site.manage("classify", slug, str(_texts_file(folder, part, part_rows)))
         site.manage("run_pipeline", slug, "--wait")
     with timed(seconds, "fit policy"):

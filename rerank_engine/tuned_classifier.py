@@ -63,10 +63,9 @@ class TunedClassifier:
     def n_classes(self) -> int:
         return len(self.bias)
 
-    def logits(self, texts: Sequence[str], *, progress: Progress | None = None) -> NDArray[Any]:
-        """Raw scores of texts, float32 (n, C)."""
-        vectors = self.encoder.encode(texts, progress=progress)
-        result: NDArray[np.float32] = vectors @ self.weight.T + self.bias
+    def logits(self, vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Raw scores of texts from the vectors (n, d) of its own encoder, float32 (n, C)."""
+        result: NDArray[np.float32] = np.asarray(vectors @ self.weight.T + self.bias, np.float32)
         return result
 
     @classmethod

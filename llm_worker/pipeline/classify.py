@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from django.utils.translation import gettext as _
+from numpy.typing import NDArray
 
 from labeling.actions.errors import ActionRefused
 from labeling.actions.ingest import IngestReport, ingest_predictions
 from labeling.actions.taxonomy import current_taxonomy
 from labeling.models import Artifact, Label, Project, Task
 from llm_worker.pipeline import cores, embeddings
+from rerank_engine.tuned_classifier import TunedClassifier
 
 CHUNK = 500
 
@@ -30,11 +33,17 @@ def active_classifier(project: Project) -> Artifact:
     return artifact
 
 
+def logits_of(artifact: Artifact, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Raw scores (n, C) of an embedded classifier for texts, in the order of its labels."""
+    model = cores.classifier(artifact)
+    encoder = model.encoder if isinstance(model, TunedClassifier) else None
+    return model.logits(embeddings.vectors(texts, encoder=encoder))
+
+
 def with_logits(project: Project, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The items, each with the classifier's logits for its text."""
     artifact = active_classifier(project)
-    vectors = embeddings.vectors(str(item["text"]) for item in items)
-    logits = cores.classifier(artifact).logits(vectors)
+    logits = logits_of(artifact, [str(item["text"]) for item in items])
     return [
         {**item, "logits": [float(value) for value in row]}
         for item, row in zip(items, logits, strict=True)

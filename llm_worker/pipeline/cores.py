@@ -17,6 +17,7 @@ from rerank_engine.encoder import Encoder
 from rerank_engine.reranker import Reranker
 from rerank_engine.retrieval.cross_encoder import DocumentReranker
 from rerank_engine.retrieval.index import DocumentIndex
+from rerank_engine.tuned_classifier import TunedClassifier
 
 
 @functools.lru_cache(maxsize=1)
@@ -42,7 +43,15 @@ def _classifier(folder: Path, digest: str) -> HeadClassifier:
     return HeadClassifier.load(folder, encoder_fingerprint=encoder().fingerprint)
 
 
-def classifier(artifact: Artifact) -> HeadClassifier:
+@functools.lru_cache(maxsize=2)
+def _tuned_classifier(folder: Path, digest: str) -> TunedClassifier:
+    return TunedClassifier.load(folder)
+
+
+def classifier(artifact: Artifact) -> HeadClassifier | TunedClassifier:
+    """The embedded classifier: a head on the encoder in use, or one with an encoder of its own."""
+    if artifact.info["fine_tuned"]:
+        return _tuned_classifier(artifact_folder(artifact), artifact.digest)
     return _classifier(artifact_folder(artifact), artifact.digest)
 
 

@@ -17,8 +17,10 @@ from labeling import scores
 from labeling.actions.artifacts import register_artifact, store_reranker_report
 from labeling.models import Artifact, BenchmarkItem, ModelVersion, Part, Prediction, Project
 from llm_worker.pipeline import cores, embeddings, reranker_report
+from llm_worker.pipeline.classify import logits_of
 from llm_worker.pipeline.hardness import store_hard_threshold
 from llm_worker.pipeline.training import (
+    HELD_OUT,
     Progress,
     TrainingRows,
     label_texts,
@@ -46,7 +48,6 @@ from rerank_engine.semantic_map import (
 )
 
 CONFUSED = 5
-HELD_OUT = 0.1
 MIN_VALIDATION = 30
 MAP_SETTINGS = MapSettings()
 
@@ -189,8 +190,7 @@ def _scored_rows(version: ModelVersion, label_ids: Sequence[int]) -> Validation 
         return None
     if version.name == _embedded_name(version.project):
         texts = [item.task.text for item in items]
-        classifier = cores.classifier(_embedded(version.project))
-        logits = classifier.logits(embeddings.vectors(texts)).astype(np.float64)
+        logits = logits_of(_embedded(version.project), texts).astype(np.float64)
         return Validation(version, texts, logits, _codes(items, place))
     stored = {
         prediction.task_id: prediction

@@ -33,14 +33,22 @@ from llm_worker.pipeline.hardness import store_hard_threshold
 from llm_worker.pipeline.rerank import readable
 from llm_worker.types import Candidate
 from rerank_engine.artifacts import data_hash, find_matching, write_artifact
-from rerank_engine.classifier import out_of_fold_logits, train_classifier
+from rerank_engine.classifier import hold_out, out_of_fold_logits, train_classifier
 from rerank_engine.encoder import model_folder
 from rerank_engine.hard_samples import choose_k
+from rerank_engine.tuned_classifier import (
+    TunedClassifier,
+    TunedSettings,
+    save_tuned_classifier,
+    train_tuned_classifier,
+)
 
 FOLDS = 5
 OUT_OF_FOLD = "out_of_fold"
 CONFUSED = 3
 MIN_ROWS = 10
+HELD_OUT = 0.1
+TUNED_SETTINGS = TunedSettings()
 
 Progress = Callable[[str, int, int], None]
 """Told (what is going on, done, of)."""
@@ -123,36 +131,30 @@ def _card_examples(project: Project) -> list[tuple[str, str, int]]:
 
 
 def train_embedded_classifier(
-    project: Project, *, seed: int = 0, progress: Progress = silent
+    project: Project, *, seed: int = 0, fine_tune: bool = False, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Train the head on the rows that may train, put it in use and fit the hardness threshold.
+    """Train the classifier on the rows that may train, put it in use and fit the hardness
+    threshold: a head on the frozen encoder, or with `fine_tune` the whole encoder with a head.
 
     Nothing is trained where the active classifier saw the same rows. Returns what a person wants
-    to know: version, rows, labels, accuracy out of fold, share of hard rows.
+    to know: version, rows, labels, accuracy on rows it did not see, share of hard rows.
     """
     rows = training_rows(project)
-    digest = rows.hash("classifier", cores.encoder().fingerprint, str(seed))
+    kind = "fine-tuned classifier" if fine_tune else "classifier"
+    digest = rows.hash(kind, cores.encoder().fingerprint, str(seed))
     standing = project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).first()
     if standing is not None and standing.data_hash == digest:
         return {**standing.info, "trained": False}
-    vectors = embeddings.vectors(rows.texts, progress=named(progress, _("encode")))
-    classes = len(rows.label_ids)
-    head = train_classifier(
-        vectors, rows.codes, n_classes=classes, seed=seed, progress=named(progress, _("train"))
-    )
-    logits = out_of_fold(project, rows, vectors, seed, progress)
     path = f"{project.slug}/classifier/{digest[:16]}"
-    head.save(
-        cores.folder_at(path),
-        data_hash=digest,
-        encoder_fingerprint=cores.encoder().fingerprint,
-    )
+    train = _fine_tune if fine_tune else _train_head
+    logits, codes = train(project, rows, path, digest, seed, progress)
     info = {
         "rows": len(rows.texts),
-        "labels": classes,
-        "out_of_fold_accuracy": float((logits.argmax(axis=1) == rows.codes).mean()),
+        "labels": len(rows.label_ids),
+        "unseen_accuracy": float((logits.argmax(axis=1) == codes).mean()),
         "label_ids": rows.label_ids,
         "model_version": f"embedded-{digest[:8]}",
+        "fine_tuned": fine_tune,
     }
     register_artifact(
         project=project,
@@ -168,9 +170,56 @@ def train_embedded_classifier(
         name=info["model_version"],
         defaults={"score_kind": ScoreKind.LOGITS},
     )
-    k = choose_k(logits, rows.codes)
-    fitted = store_hard_threshold(version, logits, rows.codes, k=k)
+    fitted = store_hard_threshold(version, logits, codes, k=choose_k(logits, codes))
     return {**info, "hard_threshold": fitted, "trained": True}
+
+
+Unseen = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Logits (n, C) and labels (n,) of rows that the model behind the logits was not trained on."""
+
+
+def _train_head(
+    project: Project, rows: TrainingRows, path: str, digest: str, seed: int, progress: Progress
+) -> Unseen:
+    vectors = embeddings.vectors(rows.texts, progress=named(progress, _("encode")))
+    head = train_classifier(
+        vectors,
+        rows.codes,
+        n_classes=len(rows.label_ids),
+        seed=seed,
+        progress=named(progress, _("train")),
+    )
+    fingerprint = cores.encoder().fingerprint
+    head.save(cores.folder_at(path), data_hash=digest, encoder_fingerprint=fingerprint)
+    return out_of_fold(project, rows, vectors, seed, progress), rows.codes
+
+
+def _fine_tune(
+    project: Project, rows: TrainingRows, path: str, digest: str, seed: int, progress: Progress
+) -> Unseen:
+    """A tenth of the rows is held out: it stops the training and is what hardness is fitted on,
+    since five fine-tunings more, out of fold, would take five times as long."""
+    held = hold_out(rows.codes, HELD_OUT, seed)
+    if not held.any():
+        raise ActionRefused(_("There are too few labeled texts to hold some out for fine-tuning."))
+    texts = np.array(rows.texts, dtype=object)
+    model, head, report = train_tuned_classifier(
+        texts[~held].tolist(),
+        rows.codes[~held],
+        n_classes=len(rows.label_ids),
+        base=model_folder(settings.ENCODER),
+        validation=(texts[held].tolist(), rows.codes[held]),
+        seed=seed,
+        settings=TUNED_SETTINGS,
+        checkpoint=cores.folder_at(f"{path}.checkpoint.safetensors"),
+        progress=named(progress, _("fine-tune")),
+    )
+    save_tuned_classifier(
+        cores.folder_at(path), model, head, report, data_hash=digest, settings=TUNED_SETTINGS
+    )
+    classifier = TunedClassifier.load(cores.folder_at(path))
+    unseen = classifier.encoder.encode(texts[held].tolist())
+    return classifier.logits(unseen), rows.codes[held]
 
 
 def train_local_validators(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from labeling import dispatch
+from labeling import dispatch, scores
 from labeling.actions.errors import ActionRefused
 from labeling.actions.resolve import resolve, withdraw
 from labeling.actions.taxonomy import parse_labels, set_labels
-from labeling.models import Embedding, Project, Task
-from llm_worker.pipeline import cores, embeddings
+from labeling.models import Embedding, Prediction, Project, Task
+from llm_worker.pipeline import cores, embeddings, training
+from llm_worker.pipeline.classify import logits_of
 from llm_worker.pipeline.training import train_embedded_classifier, training_rows
+from rerank_engine.tuned_classifier import TunedClassifier, TunedSettings
+from rerank_engine.tuning import TuneSettings
 from tests.labeling.builders import (
     label_of,
     make_benchmark_item,
@@ -42,7 +46,7 @@ def test_training_puts_everything_in_use(shop: Project, trained: world.Trained) 
     ]
     info = trained.artifacts[0]["info"]
     assert (info["rows"], info["labels"]) == (ROWS, len(world.LABELS))
-    assert info["out_of_fold_accuracy"] >= 0.6
+    assert info["unseen_accuracy"] >= 0.6
     assert trained.hard["misclassified"] >= 1
     assert trained.hard["rows"] == ROWS
     assert f"{ROWS} rows imported, 0 known already, 0 refused" in trained.said
@@ -58,9 +62,8 @@ def test_the_same_rows_are_not_trained_on_twice(shop: Project, trained: world.Tr
 
 
 def test_the_classifier_knows_texts_it_was_not_trained_on(shop: Project) -> None:
-    classifier = cores.classifier(shop.artifacts.get(kind="classifier"))
     texts = world.stream()
-    logits = classifier.logits(embeddings.vectors(text for text, _name in texts))
+    logits = logits_of(shop.artifacts.get(kind="classifier"), [text for text, _name in texts])
     names = list(world.LABELS)
     right = [names[row.argmax()] == name for row, (_text, name) in zip(logits, texts, strict=True)]
     assert sum(right) >= 0.7 * len(texts)
@@ -75,6 +78,26 @@ def test_a_text_is_encoded_once_however_often_it_is_needed(shop: Project) -> Non
     assert (again == first[[2, 0]]).all()
     assert Embedding.objects.count() == 2
     assert embeddings.vectors([]).shape == (0, 384)
+
+
+def test_a_fine_tuned_classifier_takes_the_place_of_the_head(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = TunedSettings(tune=TuneSettings(epochs=1, batch_size=16))
+    monkeypatch.setattr(training, "TUNED_SETTINGS", once)
+    result = dispatch.run_here("train_classifier", project_id=shop.pk, fine_tune=True)
+    assert result["trained"]
+    assert result["fine_tuned"]
+    artifact = shop.artifacts.get(kind="classifier", active=True)
+    classifier = cores.classifier(artifact)
+    assert isinstance(classifier, TunedClassifier)
+    world.send(shop, [("x", "where is my parcel")])
+    prediction = Prediction.objects.get()
+    assert prediction.model_version.name == artifact.info["model_version"]
+    vectors = classifier.encoder.encode(["where is my parcel"])
+    np.testing.assert_allclose(
+        scores.unpack(prediction.scores), classifier.logits(vectors)[0], atol=1e-4
+    )
 
 
 # --- What may train -----------------------------------------------------------------------------

@@ -163,7 +163,7 @@ def test_a_fine_tuned_classifier_learns_and_reads_back(base: Path, tmp_path: Pat
     read = TunedClassifier.load(folder)
     assert isinstance(read.report, TuneReport)
     assert read.n_classes == 3
-    logits = read.logits(held_texts)
+    logits = read.logits(read.encoder.encode(held_texts))
     assert (logits.argmax(axis=1) == held).mean() > 0.9
     vectors = embed_all(model, token_ids(model, held_texts)[0]).numpy()
     weight = 20.0 * linear.weight.detach().numpy()

@@ -31,8 +31,15 @@ class Command(WordedCommand):
         parser.add_argument(
             "--seed", type=int, default=0, help=_("seed of the training (default 0)")
         )
+        parser.add_argument(
+            "--fine-tune",
+            action="store_true",
+            help=_("train the whole encoder, not only a head on it (minutes, not seconds)"),
+        )
 
-    def handle(self, *, slug: str, file: Path | None, seed: int, **options: Any) -> None:
+    def handle(
+        self, *, slug: str, file: Path | None, seed: int, fine_tune: bool, **options: Any
+    ) -> None:
         project = find_project(slug)
         with refusals_in_words():
             if file is not None:
@@ -41,7 +48,11 @@ class Command(WordedCommand):
                 )
                 self.stderr.write(imported(report))
             result = dispatch.run_here(
-                "train_classifier", project_id=project.pk, seed=seed, progress=Progress()
+                "train_classifier",
+                project_id=project.pk,
+                seed=seed,
+                fine_tune=fine_tune,
+                progress=Progress(),
             )
         self.stdout.write(trained(result))
 
@@ -63,21 +74,21 @@ def trained(result: dict[str, Any]) -> str:
     """What the training came to, in a sentence."""
     if result["trained"]:
         said = ngettext(
-            "Trained on %(rows)d row of %(labels)d labels; accuracy out of fold %(accuracy)s; "
-            "model version %(model_version)s.",
-            "Trained on %(rows)d rows of %(labels)d labels; accuracy out of fold %(accuracy)s; "
-            "model version %(model_version)s.",
+            "Trained on %(rows)d row of %(labels)d labels; accuracy on texts it did not see "
+            "%(accuracy)s; model version %(model_version)s.",
+            "Trained on %(rows)d rows of %(labels)d labels; accuracy on texts it did not see "
+            "%(accuracy)s; model version %(model_version)s.",
             result["rows"],
         )
     else:
         said = ngettext(
-            "Unchanged: trained before on %(rows)d row of %(labels)d labels; accuracy out of fold "
-            "%(accuracy)s; model version %(model_version)s.",
-            "Unchanged: trained before on %(rows)d rows of %(labels)d labels; accuracy out of fold "
-            "%(accuracy)s; model version %(model_version)s.",
+            "Unchanged: trained before on %(rows)d row of %(labels)d labels; accuracy on "
+            "texts it did not see %(accuracy)s; model version %(model_version)s.",
+            "Unchanged: trained before on %(rows)d rows of %(labels)d labels; accuracy on "
+            "texts it did not see %(accuracy)s; model version %(model_version)s.",
             result["rows"],
         )
-    return said % {**result, "accuracy": f"{result['out_of_fold_accuracy']:.1%}"}
+    return said % {**result, "accuracy": f"{result['unseen_accuracy']:.1%}"}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
