@@ -40,3 +40,25 @@ class TrainingDataError(ValidatorError, ValueError):
     """The rows given for training cannot train this validator."""
 
     reason = "training_data"
+
+
+class ServerAwayError(ValidatorUnavailableError):
+    """The server cannot be reached or does not answer in time: asking it more is no use now."""
+
+
+class RequestRefusedError(ValidatorError):
+    """The server refused this one request, and would refuse it again."""
+
+    reason = "refused_by_server"
+
+
+class BadReplyError(ValidatorError):
+    """The reply of a server is not what was asked for, or cannot be true."""
+
+    reason = "bad_reply"
+
+
+class UnsuitableServerError(ValidatorError):
+    """The server cannot serve the approach, or is no longer the one that was registered."""
+
+    reason = "unsuitable_server"

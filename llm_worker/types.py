@@ -30,12 +30,16 @@ def _require(condition: bool, sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A label that may fit: its id and what a validator may read about it."""
+    """A label that may fit: its id and what a validator may read about it.
+
+    `counter_examples` look like texts of this label and are not.
+    """
 
     label_id: int
     name: str
     description: str = ""
     examples: tuple[str, ...] = ()
+    counter_examples: tuple[str, ...] = ()
 
     @property
     def option(self) -> str:
@@ -167,12 +171,31 @@ class OptionProbabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One call to a server behind a result.
+
+    `low` and `high`, in the order of the result's options, bound the probability of each option
+    before they were normalised: equal where the server told it, apart where an option was so
+    unlikely that the server did not list it. `cut` names what of the prompt was not shown whole.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    cut: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(len(self.low) == len(self.high), "A call bounds each option from both sides.")
+        for below, above in zip(self.low, self.high, strict=True):
+            _require(0.0 <= below <= above, f"No probability lies between {below} and {above}.")
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationResult:
     """What one validator said of one task.
 
     `tokens` counts the tokens read (0 where none are), `text_was_cut` says that the validator
     did not see the whole text, `route` names how the probabilities were got, `latency_ms` is
-    the task's share of the time of its batch.
+    the task's share of the time of its batch. `calls` are the calls to a server behind it.
     """
 
     task_id: int
@@ -183,6 +206,7 @@ class ValidationResult:
     prompt_hash: str
     route: str
     text_was_cut: bool = False
+    calls: tuple[Call, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"Task {self.task_id}:"

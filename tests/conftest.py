@@ -12,7 +12,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from tests import services
+from tests import services, vllm
 from tests.support import DATA_VARIABLE, data_path, require
 
 if TYPE_CHECKING:
@@ -74,6 +74,15 @@ def pytest_unconfigure() -> None:
 def data_dir() -> Path:
     """The folder of real data sets: COUNTERSIGN_DATA, or the one beside the repository."""
     return data_path()
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vllm.VllmServer]:
+    """A real vLLM server on the CPU with a tiny model. A test that stops it starts it again."""
+    server = vllm.make_server(tmp_path_factory.mktemp("vllm"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -62,10 +62,18 @@ def register_validator(
     settings: dict[str, Any],
     artifact: Artifact | None,
     by: Actor,
+    uses_documents: bool = False,
 ) -> Validator:
-    """A new version of the validator `name`, in use from now on; unchanged content makes none."""
+    """A new version of the validator `name`, in use from now on; unchanged content makes none.
+
+    Refuses a name that belongs to a validator of another kind.
+    """
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     same_name = project.validators.filter(name=name)
+    other = same_name.exclude(kind=kind).first()
+    if other is not None:
+        refusal = _("“%(name)s” is the name of another kind of validator: %(kind)s.")
+        raise ActionRefused(refusal % {"name": name, "kind": other.get_kind_display()})
     standing = same_name.filter(active=True).first()
     if (
         standing is not None
@@ -82,6 +90,7 @@ def register_validator(
         kind=kind,
         settings=settings,
         artifact=artifact,
+        uses_documents=uses_documents,
     )
     record(
         project,
@@ -92,6 +101,33 @@ def register_validator(
         new={"name": name, "version": validator.version},
     )
     return validator
+
+
+@transaction.atomic
+def retire_validator(*, project: Project, name: str, by: Actor) -> Validator:
+    """Take the validator `name` out of use: no new run asks it. What it said stays.
+
+    Runs that are under way still ask it, for a run ends on its configuration.
+    """
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    standing = project.validators.filter(name=name, active=True).first()
+    if standing is None:
+        there = ", ".join(project.validators.filter(active=True).values_list("name", flat=True))
+        raise ActionRefused(
+            _("No validator “%(name)s” is in use. In use: %(there)s.")
+            % {"name": name, "there": there or _("none")}
+        )
+    standing.active = False
+    standing.save(update_fields=["active"])
+    record(
+        project,
+        by,
+        "validator_retired",
+        standing,
+        old={"active": True},
+        new={"name": name, "version": standing.version, "active": False},
+    )
+    return standing
 
 
 def store_reranker_report(artifact: Artifact, content: dict[str, Any]) -> RerankerReport:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.models import Label, PlanRow, Question, Ranking, Retrieved, Run, Validator, Verdict
+from labeling.models import (
+    BenchmarkItem,
+    Label,
+    Part,
+    PlanRow,
+    Question,
+    Ranking,
+    Retrieved,
+    Run,
+    Validator,
+    Verdict,
+)
+from labeling.rules import text_hash
 from llm_worker.pipeline import cores, embeddings
 from llm_worker.pipeline.rerank import readable
 from llm_worker.pipeline.work import SomeTasksFailed
@@ -47,7 +60,8 @@ def validate(rows: Sequence[PlanRow]) -> None:
 
 def _validators(run: Run) -> list[Validator]:
     ids = [entry["id"] for entry in run.configuration.content["validators"]]
-    return list(Validator.objects.filter(pk__in=ids).select_related("artifact").order_by("pk"))
+    rows = Validator.objects.filter(pk__in=ids).select_related("artifact", "project")
+    return list(rows.order_by("pk"))
 
 
 def _requests(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]:
@@ -76,15 +90,35 @@ def _requests(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]
 
 def _candidates(rankings: dict[int, Ranking]) -> dict[int, Candidate]:
     ids = {entry[0] for ranking in rankings.values() for entry in ranking.candidates}
+    labels = list(Label.objects.filter(pk__in=ids))
+    held_out = _held_out(labels)
     return {
         label.pk: Candidate(
             label_id=label.pk,
             name=readable(label.name),
             description=label.description,
-            examples=tuple(text for text in label.examples if isinstance(text, str)),
+            examples=_shown(label.examples, held_out),
+            counter_examples=_shown(label.counter_examples, held_out),
         )
-        for label in Label.objects.filter(pk__in=ids)
+        for label in labels
     }
+
+
+def _held_out(labels: Sequence[Label]) -> set[str]:
+    """Hashes of texts on these label cards that stand in the benchmark outside *fit*: a validator
+    that was shown them would be measured on what it had read (DESIGN 8.1)."""
+    texts = [text for label in labels for text in (*label.examples, *label.counter_examples)]
+    hashes = {text_hash(text) for text in texts if isinstance(text, str)}
+    items = BenchmarkItem.objects.filter(
+        project__in={label.project_id for label in labels}, text_hash__in=hashes
+    )
+    return set(items.exclude(part=Part.FIT).values_list("text_hash", flat=True))
+
+
+def _shown(texts: Iterable[object], held_out: set[str]) -> tuple[str, ...]:
+    return tuple(
+        text for text in texts if isinstance(text, str) and text_hash(text) not in held_out
+    )
 
 
 def _documents(run: Run, rows: Sequence[PlanRow]) -> dict[int, tuple[Document, ...]]:
@@ -95,6 +129,7 @@ def _documents(run: Run, rows: Sequence[PlanRow]) -> dict[int, tuple[Document, .
     retrieved = Retrieved.objects.filter(
         task_id__in=[row.task_id for row in rows],
         index__digest=run.configuration.content["document_index"],
+        method=run.configuration.content["retrieval"],
     )
     for hit in retrieved.select_related("document").order_by("task_id", "rank"):
         document = Document(hit.document.external_id, hit.document.title, hit.passage)
@@ -120,6 +155,7 @@ def _store(
             latency_ms=result.latency_ms,
             tokens=result.tokens,
             text_was_cut=result.text_was_cut,
+            calls=[asdict(call) for call in result.calls],
             prompt_hash=result.prompt_hash,
             task_id=result.task_id,
         )

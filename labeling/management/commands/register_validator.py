@@ -1,0 +1,89 @@
+"""`register_validator SLUG`: a model behind a vLLM server, put in use after a probe."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from labeling import dispatch
+from labeling.management.base import WordedCommand, find_project, refusals_in_words
+
+LANGUAGES = ("en", "ru", "zh")
+
+
+class Command(WordedCommand):
+    help = gettext_lazy(
+        "Register a model behind a vLLM server as a validator of a project, after asking the "
+        "server what it can do. No text of the project is sent for that. Register again after a "
+        "change of the server, or of the project's introduction or guidelines."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("slug", help=_("address of the project"))
+        parser.add_argument("--name", required=True, help=_("what the validator is called"))
+        parser.add_argument("--url", required=True, help=_("such as http://127.0.0.1:8100/v1"))
+        parser.add_argument("--model", required=True, help=_("the name under which it is served"))
+        parser.add_argument(
+            "--language", choices=LANGUAGES, default="en", help=_("of the prompts (default en)")
+        )
+        parser.add_argument(
+            "--documents", action="store_true", help=_("show it the documents found for a text")
+        )
+        parser.add_argument(
+            "--api-key-env", default="", help=_("environment variable that holds the server's key")
+        )
+
+    def handle(
+        self,
+        *,
+        slug: str,
+        name: str,
+        url: str,
+        model: str,
+        language: str,
+        documents: bool,
+        api_key_env: str,
+        **options: Any,
+    ) -> None:
+        project = find_project(slug)
+        with refusals_in_words():
+            result = dispatch.run_here(
+                "register_llm",
+                project_id=project.pk,
+                name=name,
+                url=url,
+                model=model,
+                language=language,
+                reads_documents=documents,
+                api_key_env=api_key_env,
+            )
+        self._say(slug, name, result)
+
+    def _say(self, slug: str, name: str, result: dict[str, Any]) -> None:
+        passport = result["passport"]
+        said = (
+            _("“%(name)s” v%(version)d is in use.")
+            if result["is_new"]
+            else _("Unchanged: “%(name)s” v%(version)d was in use like this before.")
+        )
+        self.stdout.write(said % {"name": name, "version": result["version"]})
+        learned = _("Route: %(route)s. It reads %(context)d tokens at a time.")
+        self.stdout.write(
+            "  " + learned % {"route": passport["route"], "context": passport["context_tokens"]}
+        )
+        for warning in passport["warnings"]:
+            self.stdout.write(f"  {warning}")
+        if result["domain_was_cut"]:
+            self.stdout.write("  " + _("Introduction and guidelines are long; their end is cut."))
+        if result["is_new"]:
+            self.stdout.write(
+                _(
+                    "The active policy was made without this validator, so everything goes to "
+                    "people until you run run_pipeline %(slug)s --wait and then "
+                    "fit_policy %(slug)s --activate."
+                )
+                % {"slug": slug}
+            )

@@ -1,0 +1,174 @@
+"""A model behind a vLLM server, asked for the probability of its first token (prob-approach).
+
+Tsymbalov (2025), section 3.3.2: the probability of each option is that of its digit as the first
+token after `[ANSWER]`. One request per task, one token out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.option_routes import call_of, probabilities, read_reply, request_body
+from llm_worker.clients.passport import ServedModel
+from llm_worker.clients.probe import count, option_tokens, probe_prompt, served
+from llm_worker.errors import (
+    BadReplyError,
+    RequestRefusedError,
+    ServerAwayError,
+    UnsuitableServerError,
+    ValidatorError,
+    ValidatorUnavailableError,
+)
+from llm_worker.prompts.build import Prompt, build_prompt, extents
+from llm_worker.prompts.families import family_of
+from llm_worker.types import Call, ValidationFailure, ValidationRequest, ValidationResult
+from llm_worker.validators import Answers
+
+CONNECTIONS = 32
+ANSWER_TOKENS = 1
+
+
+class VllmServerValidator:
+    """Asks `model` behind its server, within what its passport says.
+
+    `api_key` is sent as a bearer token. `validate` runs an event loop of its own: call it from a
+    thread that has none.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        *,
+        api_key: str | None = None,
+        connections: int = CONNECTIONS,
+        patience: Patience | None = None,
+    ) -> None:
+        self.model = model
+        self._family = family_of(model.family)
+        self._api_key = api_key
+        self._connections = connections
+        self._patience = patience
+        self._knows_tokens = False
+
+    def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
+        """Answer every request, each by a call of its own.
+
+        Raises `ValidatorUnavailableError` if the server is away, or for now not the one that was
+        registered; what happens to one task later is its failure.
+        """
+        return asyncio.run(self._validate(requests))
+
+    async def _validate(self, requests: Sequence[ValidationRequest]) -> Answers:
+        started = time.perf_counter()
+        async with JsonServer(
+            self.model.url,
+            api_key=self._api_key,
+            connections=self._connections,
+            patience=self._patience,
+        ) as server:
+            await self._check(server)
+            batch = _Batch(server, self)
+            # Tasks with the same candidates follow each other: their prompts start alike, and the
+            # server's prefix cache reads that part once.
+            ordered = sorted(requests, key=_shared_prefix)
+            answers = await asyncio.gather(*(batch.answer(request) for request in ordered))
+        share = (time.perf_counter() - started) * 1000.0 / max(len(requests), 1)
+        results = [one for one in answers if isinstance(one, ValidationResult)]
+        failures = [one for one in answers if isinstance(one, ValidationFailure)]
+        return [replace(result, latency_ms=share) for result in results], failures
+
+    async def _check(self, server: JsonServer) -> None:
+        """Is this still the server that was probed? Another model under the same name would give
+        other probabilities, and other tokens would be other options. The tokens are asked for
+        once, the model before each batch."""
+        passport, tokens = self.model.passport, self.model.passport.tokens
+        try:
+            root, context = await served(server, self.model.model)
+            if not self._knows_tokens:
+                prompt = probe_prompt(self._family)
+                tokens, _length = await option_tokens(server, model=self.model.model, prompt=prompt)
+        except (UnsuitableServerError, RequestRefusedError, BadReplyError) as error:
+            raise ValidatorUnavailableError(str(error)) from error
+        now = (root, context, tokens)
+        if now != (passport.root, passport.context_tokens, passport.tokens):
+            raise ValidatorUnavailableError(
+                f"{self.model.url} serves another model as “{self.model.model}” than when the "
+                "validator was registered (other weights, context length or tokenizer): register "
+                "it again."
+            )
+        self._knows_tokens = True
+
+    async def prompt_for(self, server: JsonServer, request: ValidationRequest) -> Prompt:
+        """The longest prompt about `request` that the model can read.
+
+        A token stands for at least one byte, so a prompt with few enough bytes need not be counted.
+        Raises `RequestRefusedError` where even the shortest is too long.
+        """
+        room = self.model.passport.context_tokens - ANSWER_TOKENS
+        for extent in extents():
+            prompt = build_prompt(
+                self._family,
+                request,
+                domain=self.model.domain,
+                reads_documents=self.model.reads_documents,
+                extent=extent,
+            )
+            size = len(prompt.text.encode()) + self.model.passport.overhead_tokens
+            if size <= room or len(await count(server, self.model.model, prompt)) <= room:
+                return prompt
+        raise RequestRefusedError(
+            f"Even cut short, the question is longer than the {room} tokens that the model reads."
+        )
+
+    async def ask(self, server: JsonServer, request: ValidationRequest) -> ValidationResult:
+        """One task's result; its latency is filled in for the batch."""
+        prompt = await self.prompt_for(server, request)
+        route, tokens = self.model.passport.route, self.model.passport.tokens
+        offered = {symbol: tokens[symbol] for symbol in prompt.symbols}
+        body = request_body(
+            route, model=self.model.model, messages=prompt.messages(), tokens=offered
+        )
+        reading = read_reply(await server.ask("/v1/chat/completions", body))
+        call = call_of(route, reading, offered, prompt.symbols)
+        return ValidationResult(
+            task_id=request.task_id,
+            question=request.question,
+            probabilities=probabilities(route, request.options, call),
+            latency_ms=0.0,
+            tokens=reading.prompt_tokens,
+            prompt_hash=prompt.hash,
+            route=route.value,
+            text_was_cut="text" in prompt.cut,
+            calls=(Call(call.low, call.high, prompt.cut),),
+        )
+
+
+class _Batch:
+    """One batch against one server; once the server is away, nobody waits for it again."""
+
+    def __init__(self, server: JsonServer, validator: VllmServerValidator) -> None:
+        self._server = server
+        self._validator = validator
+        self._away: ValidatorError | None = None
+
+    async def answer(self, request: ValidationRequest) -> ValidationResult | ValidationFailure:
+        try:
+            async with self._server.turn:
+                if self._away is not None:
+                    raise self._away
+                return await self._validator.ask(self._server, request)
+        except ValidatorError as error:
+            if isinstance(error, ServerAwayError):
+                self._away = error
+            return ValidationFailure(request.task_id, error.reason, str(error), error.retryable)
+
+
+def _shared_prefix(request: ValidationRequest) -> tuple[str, tuple[int, ...]]:
+    """What prompts that start alike have in common: the question, and the labels on cards."""
+    if request.question == "binary":
+        return request.question, (request.asked.label_id,)
+    return request.question, tuple(sorted(one.label_id for one in request.candidates))
