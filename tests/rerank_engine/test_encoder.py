@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rerank_engine import encoder as encoder_module
 from rerank_engine.encoder import BUILTIN, Encoder
+from rerank_engine.encoder_batches import TokenIds, cut_windows
 from rerank_engine.errors import EncoderError
+from tests.rerank_engine.tiny import write_tiny_encoder
 
 TEXTS = [
     "My card was swallowed by the machine",
@@ -19,7 +25,7 @@ TEXTS = [
 
 
 def test_vectors_have_length_one_and_come_in_the_order_of_the_texts(encoder: Encoder) -> None:
-    vectors = encoder.encode(TEXTS, batch_size=2)
+    vectors = encoder.encode(TEXTS)
     assert vectors.shape == (4, encoder.dimension)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
@@ -42,18 +48,76 @@ def test_the_end_of_a_long_text_counts(encoder: Encoder) -> None:
     np.testing.assert_allclose(np.linalg.norm(ended), 1.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["word " * 2000, "卡" * 1500, "!?" * 700, "я" * 900])
-def test_windows_fit_the_model_and_lose_nothing(encoder: Encoder, text: str) -> None:
-    pieces, owners, counts = encoder._windows([text, "short"])
-    assert "".join(piece for piece, owner in zip(pieces, owners, strict=True) if not owner) == text
-    assert owners.tolist() == [0] * (len(pieces) - 1) + [1]
-    assert counts.max() <= encoder._model.max_seq_length
+def test_a_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(encoder: Encoder) -> None:
+    text = "My card was stolen. " * 80
+    windows = cut_windows([text], encoder._token_ids, encoder._model.max_seq_length)
+    assert len(windows.pieces) > 1
+    mean = (encoder.encode(windows.pieces) * windows.sizes[:, None]).sum(axis=0)
+    np.testing.assert_allclose(
+        encoder.encode([text])[0], mean / np.linalg.norm(mean), atol=1e-5, rtol=0
+    )
 
 
-def test_progress_reaches_its_end(encoder: Encoder) -> None:
+def test_the_vectors_are_those_of_plain_sentence_transformers(encoder: Encoder) -> None:
+    plain = encoder._model.encode(TEXTS, normalize_embeddings=True, show_progress_bar=False)
+    np.testing.assert_allclose(encoder.encode(TEXTS), plain, atol=1e-5, rtol=0)
+
+
+def test_the_company_in_a_batch_does_not_change_a_vector(encoder: Encoder) -> None:
+    alone = encoder.encode(TEXTS[:1])[0]
+    crowd = [f"{TEXTS[number % 4]} number {number}" for number in range(90)]
+    together = encoder.encode([*crowd[:45], TEXTS[0], *crowd[45:]])
+    np.testing.assert_allclose(together[45], alone, atol=1e-5, rtol=0)
+
+
+def test_equal_texts_are_encoded_once_and_each_gets_its_vector(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    forward = encoder._forward
+
+    def counted(ids: Sequence[TokenIds]) -> NDArray[np.float32]:
+        rows.append(len(ids))
+        return forward(ids)
+
+    monkeypatch.setattr(encoder, "_forward", counted)
+    vectors = encoder.encode([TEXTS[0], TEXTS[2], TEXTS[0], TEXTS[3], TEXTS[2]])
+    assert sum(rows) == 3
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    np.testing.assert_array_equal(vectors[1], vectors[4])
+    np.testing.assert_allclose(vectors[[0, 1, 3]], encoder.encode(TEXTS)[[0, 2, 3]], atol=1e-5)
+
+
+def test_no_batch_is_beyond_the_budget(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    padded_tokens: list[int] = []
+    forward = encoder._forward
+
+    def noted(ids: Sequence[TokenIds]) -> NDArray[np.float32]:
+        padded_tokens.append(len(ids) * max(len(row) for row in ids))
+        return forward(ids)
+
+    monkeypatch.setattr(encoder, "_forward", noted)
+    encoder.encode([f"{number} {'card ' * (number % 60)}" for number in range(120)])
+    assert len(padded_tokens) > 1
+    assert max(padded_tokens) <= encoder._budget
+
+
+def test_progress_reaches_its_end(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "_budget", 30)
     seen: list[tuple[int, int]] = []
-    encoder.encode(TEXTS, batch_size=3, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(3, 4), (4, 4)]
+    encoder.encode([*TEXTS, TEXTS[0]], progress=lambda done, total: seen.append((done, total)))
+    assert [total for _done, total in seen] == [4] * len(seen)
+    assert [done for done, _total in seen] == sorted({done for done, _total in seen})
+    assert len(seen) > 1
+    assert seen[-1] == (4, 4)
+
+
+def test_threads_may_share_an_encoder(encoder: Encoder) -> None:
+    batches = [[f"{text} {number}" for text in TEXTS] for number in range(12)]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(encoder.encode, batches))
+    for batch, vectors in zip(batches, together, strict=True):
+        np.testing.assert_allclose(vectors, encoder.encode(batch), atol=1e-5, rtol=0)
 
 
 def test_scripts_the_built_in_encoder_cannot_read_are_flagged(encoder: Encoder) -> None:
@@ -100,3 +164,37 @@ def test_what_is_no_model_or_no_text_is_refused_in_words(encoder: Encoder, tmp_p
         encoder.encode("one text")
     with pytest.raises(EncoderError, match="list of strings"):
         encoder.encode([None])  # type: ignore[list-item]
+
+
+def test_a_model_that_puts_a_prompt_before_every_text_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_encoder(tmp_path, ["card", "lost"])
+    settings = folder / "config_sentence_transformers.json"
+    prompts = {"prompts": {"query": "card "}, "default_prompt_name": "query"}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | prompts))
+    with pytest.raises(EncoderError, match="puts a prompt before every text"):
+        Encoder.load(folder)
+
+
+def test_bfloat16_is_used_only_where_it_is_asked_for_and_native(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    folder = write_tiny_encoder(tmp_path, ["card", "lost", "where"])
+    plain = Encoder.load(folder, device="cpu")
+    assert plain.precision == "float32"
+    monkeypatch.setenv("ENCODER_PRECISION", "bfloat16")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    fallen_back = Encoder.load(folder, device="cpu")
+    assert (fallen_back.precision, fallen_back.fingerprint) == ("float32", plain.fingerprint)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    narrow = Encoder.load(folder, device="cpu")
+    assert narrow.fingerprint == f"{plain.fingerprint}+bfloat16"
+    texts = ["where lost card", "card", "lost lost"]
+    vectors = narrow.encode(texts)
+    assert vectors.dtype == np.float32
+    cosines = (vectors * plain.encode(texts)).sum(axis=1)
+    assert cosines.min() > 0.999
+    monkeypatch.setenv("ENCODER_PRECISION", "int8")
+    with pytest.raises(EncoderError, match="it can be float32 or bfloat16"):
+        Encoder.load(folder, device="cpu")
