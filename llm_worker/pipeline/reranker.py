@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from labeling import scores
 from labeling.actions.artifacts import register_artifact, store_reranker_report
+from labeling.actions.errors import ActionRefused
 from labeling.models import Artifact, BenchmarkItem, ModelVersion, Part, Prediction, Project
 from llm_worker.pipeline import cores, embeddings, reranker_report
 from llm_worker.pipeline.classify import logits_of
 from llm_worker.pipeline.hardness import store_hard_threshold
 from llm_worker.pipeline.training import (
-    HELD_OUT,
     Progress,
     TrainingRows,
     label_texts,
@@ -48,19 +48,30 @@ from rerank_engine.semantic_map import (
 )
 
 CONFUSED = 5
+# Of the rows that may train this share only says when to stop, and what the pool is fitted on.
+HELD_OUT = 0.15
 MIN_VALIDATION = 30
 MAP_SETTINGS = MapSettings()
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Benchmark rows of *tune* with the scores of one classifier: `log_scores` (n, C) on the scale
-    of logits, `codes` (n,) of the experts' labels."""
+    """Rows that one classifier scored and was not trained on, those of the benchmark part *tune*
+    first of all: `log_scores` (n, C) on the scale of logits, `codes` (n,) of the true labels."""
 
     version: ModelVersion
     texts: list[str]
     log_scores: NDArray[np.float64]
     codes: NDArray[np.int64]
+
+    def joined(self, other: Validation) -> Validation:
+        """The rows of both, for the same classifier."""
+        return Validation(
+            self.version,
+            self.texts + other.texts,
+            np.concatenate([self.log_scores, other.log_scores]),
+            np.concatenate([self.codes, other.codes]),
+        )
 
 
 @dataclass(frozen=True)
@@ -79,21 +90,28 @@ def train_reranker(
     project: Project, *, seed: int = 0, progress: Progress = silent
 ) -> dict[str, Any]:
     """Train the semantic map on the rows that may train, fit a pool for every classifier with
-    enough benchmark rows of *tune*, put the reranker in use and report on it.
+    enough rows to validate on, put the reranker in use and report on it.
 
     The map is trained again only where its rows or labels have changed. Returns what a person
     wants to know: rows, and by model version its threshold and exponents, or why it has none.
     """
     rows = training_rows(project)
-    folder = _semantic_map(project, rows, seed, progress)
+    held = hold_out(rows.codes, HELD_OUT, seed)
+    validations, left_out = _validations(project, rows, held, seed, progress)
+    if not validations:
+        raise ActionRefused(
+            _("There is nothing to fit the reranker on: %(why)s.")
+            % {"why": "; ".join(f"{name}: {why}" for name, why in left_out.items()) or _no_scores()}
+        )
+    folder = _semantic_map(project, rows, held, seed, progress)
     keys = [str(pk) for pk in rows.label_ids]
     semantic_map = SemanticMap.load(cores.folder_at(folder), label_keys=keys)
     examples = embeddings.vectors(
         rows.texts, encoder=semantic_map.encoder, progress=named(progress, _("encode examples"))
     )
-    bare = Reranker(semantic_map, examples, rows.codes, {})
-    validations, left_out = _validations(project, rows.label_ids)
-    fitted = [_fit(bare, validation) for validation in validations]
+    # A held-out row must not find itself among its neighbours.
+    apart = Reranker(semantic_map, examples[~held], rows.codes[~held], {})
+    fitted = [_fit(apart, validation) for validation in validations]
     fits = {one.validation.version.name: one.fit for one in fitted}
     artifact = _put_in_use(
         project, Reranker(semantic_map, examples, rows.codes, fits), folder, rows
@@ -115,8 +133,19 @@ def train_reranker(
     }
 
 
-def _semantic_map(project: Project, rows: TrainingRows, seed: int, progress: Progress) -> str:
-    """The path of the map for these rows and labels, trained where there is none yet."""
+def _no_scores() -> str:
+    return _("no classifier has scored anything yet (train_classifier, or send predictions)")
+
+
+def _semantic_map(
+    project: Project,
+    rows: TrainingRows,
+    held: NDArray[np.bool_],
+    seed: int,
+    progress: Progress,
+) -> str:
+    """The path of the map for these rows and labels, trained where there is none yet; the `held`
+    rows only say when to stop."""
     texts = label_texts(project)
     read = [texts[pk] for pk in rows.label_ids]
     digest = rows.hash("semantic map", cores.encoder().fingerprint, str(seed), data_hash(read))
@@ -125,10 +154,8 @@ def _semantic_map(project: Project, rows: TrainingRows, seed: int, progress: Pro
     wanted = stored_settings(keys, MAP_SETTINGS)
     if find_matching(cores.folder_at(path), kind=MAP_KIND, data_hash=digest, settings=wanted):
         return path
-    vectors = embeddings.vectors(rows.texts, progress=named(progress, _("encode")))
-    logits = out_of_fold(project, rows, vectors, seed, progress)
+    logits = _out_of_fold(project, rows, seed, progress)
     confused = confused_labels(logits, rows.codes, k=CONFUSED)
-    held = hold_out(rows.codes, HELD_OUT, seed)
     train, aside = np.flatnonzero(~held), np.flatnonzero(held)
     model, outcome = train_semantic_map(
         MapRows([rows.texts[i] for i in train], rows.codes[train], confused[train]),
@@ -157,19 +184,36 @@ def _checkpoint(path: str) -> Path:
     return cores.folder_at(f"{path}.checkpoint.safetensors")
 
 
+def _out_of_fold(
+    project: Project, rows: TrainingRows, seed: int, progress: Progress
+) -> NDArray[np.float32]:
+    vectors = embeddings.vectors(rows.texts, progress=named(progress, _("encode")))
+    return out_of_fold(project, rows, vectors, seed, progress)
+
+
 def _validations(
-    project: Project, label_ids: Sequence[int]
+    project: Project, rows: TrainingRows, held: NDArray[np.bool_], seed: int, progress: Progress
 ) -> tuple[list[Validation], dict[str, str]]:
-    """Validation rows by classifier, and why others have none."""
+    """Validation rows by classifier, and why others have none.
+
+    The embedded one also has the `held` rows, scored by heads that did not see them.
+    """
     found, left_out = [], {}
+    embedded = _embedded_name(project)
     for version in project.model_versions.order_by("pk"):
-        rows = _scored_rows(version, label_ids)
-        if rows is None or len(rows.texts) < MIN_VALIDATION:
+        scored = _scored_rows(version, rows.label_ids)
+        if version.name == embedded and not _embedded(project).info["fine_tuned"]:
+            logits = _out_of_fold(project, rows, seed, progress)[held].astype(np.float64)
+            texts = [rows.texts[row] for row in np.flatnonzero(held)]
+            unseen = Validation(version, texts, logits, rows.codes[held])
+            scored = unseen if scored is None else scored.joined(unseen)
+        if scored is None or len(scored.texts) < MIN_VALIDATION:
             left_out[version.name] = _(
-                "%(n)d labeled benchmark rows of tune have scores of it; %(need)d are needed"
-            ) % {"n": len(rows.texts) if rows else 0, "need": MIN_VALIDATION}
+                "%(n)d labeled rows that it was not trained on have scores of it, such as those of "
+                "the benchmark part tune; %(need)d are needed"
+            ) % {"n": len(scored.texts) if scored else 0, "need": MIN_VALIDATION}
         else:
-            found.append(rows)
+            found.append(scored)
     return found, left_out
 
 

@@ -128,7 +128,9 @@ def test_a_training_file_with_benchmark_texts_says_how_many_it_refused(
 
 
 def test_the_hardness_is_fitted_on_the_benchmark(shop: Project, stream_file: Path) -> None:
-    assert "No model version has predictions" in refusal("train_reranker", world.SLUG)
+    shop.artifacts.filter(kind="classifier").update(active=False)
+    assert "nothing to fit the reranker on" in refusal("train_reranker", world.SLUG)
+    shop.artifacts.filter(kind="classifier").update(active=True)
     make_stream_a_benchmark(shop)
     command("classify", world.SLUG, str(stream_file))
     said = command("train_reranker", world.SLUG)

@@ -71,7 +71,8 @@ def test_training_puts_a_reranker_in_use_and_reports_on_it(reranked_shop: Projec
     assert artifact.info["model_versions"] == [version.name]
     report = read_report(RerankerReport.objects.get(artifact=artifact).content)
     assert report.training_rows == len(world.training_texts())
-    assert report.validation_rows == 2 * len(world.stream())
+    held_out = report.validation_rows - 2 * len(world.stream())
+    assert held_out == round(0.15 * len(world.training_texts()))
     assert set(report.validation) == {"origin", "paper", "ours"}
     assert [curve.model_version for curve in report.curves] == [version.name]
     assert report.curves[0].points[0].hard_share == 0.0
@@ -179,13 +180,36 @@ def test_scores_from_outside_get_a_threshold_and_a_pool_of_their_own(
     assert configuration_for(version).content["reranker"] is not None
 
 
-def test_too_few_scored_rows_leave_a_version_out_in_words(shop: Project, quick: None) -> None:
-    add_tune(shop, greetings=("hello,",))
-    out = StringIO()
-    call_command("train_reranker", world.SLUG, stdout=out, stderr=StringIO())
-    assert "not fitted, so its tasks are not reranked (24 labeled benchmark rows" in out.getvalue()
+def test_the_embedded_classifier_needs_no_benchmark(
+    shop: Project, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reranker_training, "HELD_OUT", 0.75)
+    said = StringIO()
+    call_command("train_reranker", world.SLUG, stdout=said, stderr=StringIO())
+    assert "fitted on 30 rows" in said.getvalue()
     version = ModelVersion.objects.get()
-    assert configuration_for(version).content["reranker"] is None
+    assert configuration_for(version).content["reranker"] == reranker_of(shop).digest
+
+
+def test_too_few_scored_rows_leave_a_version_out_in_words(
+    reranked_shop: Project,
+) -> None:
+    logits = [1.0, 0.5, *[0.0] * (len(world.LABELS) - 2)]
+    items = [
+        {"external_id": "t0hello,", "text": f"hello, {world.stream()[0][0]}", "logits": logits}
+    ]
+    ingest_predictions(project=reranked_shop, model_version="outside", items=items, by="test")
+    said = StringIO()
+    call_command("train_reranker", world.SLUG, stdout=said, stderr=StringIO())
+    assert "outside: not fitted, so its tasks are not reranked (1 labeled rows" in said.getvalue()
+    assert configuration_for(shop_version("outside")).content["reranker"] is None
+
+
+def shop_version(name: str) -> ModelVersion:
+    return ModelVersion.objects.get(name=name)
+
+
+def test_without_a_reranker_the_order_stays_as_it_came(shop: Project) -> None:
     world.send_stream(shop)
     world.work_off(Stage.RERANK)
     for ranking in Ranking.objects.all():

@@ -20,8 +20,9 @@ from labeling.management.progress import Progress
 class Command(WordedCommand):
     help = gettext_lazy(
         "Fine-tune the encoder so that texts lie near their labels, on everything that may train, "
-        "and fit for every model version with enough scored benchmark rows of tune when a task is "
-        "hard (LRSL, eq. 7) and how hard tasks are reranked. The encoder is trained again only "
+        "and fit for every model version that has scored the benchmark part tune when a task is "
+        "hard (LRSL, eq. 7) and how hard tasks are reranked. For the embedded classifier held-out "
+        "training rows serve too, so it needs no benchmark. The encoder is trained again only "
         "where rows or labels have changed."
     )
 
@@ -62,7 +63,7 @@ def said(result: dict[str, Any]) -> list[str]:
         lines.append(
             _(
                 "%(name)s: variance threshold %(threshold)s, exponents %(exponents)s, "
-                "fitted on %(rows)d rows of tune."
+                "fitted on %(rows)d rows."
             )
             % {
                 "name": name,
