@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import zip_longest
 
 from labeling.actions.artifacts import register_artifact
@@ -78,13 +77,13 @@ def retrieve(rows: Sequence[PlanRow]) -> None:
                 index=artifact,
                 method=method,
                 document_id=documents[hit.document_id],
-                rank=hit.rank,
+                rank=rank,
                 score=hit.score,
                 passage=hit.passage,
             )
             for row, found in zip(rows, hits, strict=True)
-            for hit in found
-            if hit.document_id in documents  # a document removed since the index was built
+            # Documents may have been removed since the index was built.
+            for rank, hit in enumerate((hit for hit in found if hit.document_id in documents), 1)
         ),
         ignore_conflicts=True,
     )
@@ -120,7 +119,7 @@ def _in_turns(rankings: Sequence[Sequence[Hit]], keep: int) -> list[Hit]:
         for hit in place:
             if hit is not None:
                 taken.setdefault(hit.document_id, hit)
-    return [replace(hit, rank=rank) for rank, hit in enumerate(list(taken.values())[:keep], 1)]
+    return list(taken.values())[:keep]
 
 
 def search(project: Project, index: DocumentIndex, queries: Sequence[str]) -> list[list[Hit]]:

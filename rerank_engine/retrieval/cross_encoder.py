@@ -97,7 +97,8 @@ class RerankerSettings:
     """How to train: AdamW, linear warm-up and decay, stopped once `patience` epochs did not help.
 
     Each step takes `queries_at_once` queries with one helpful passage and `negatives` of their
-    first `hard` unhelpful ones. Embeddings and the first `frozen_layers` layers stay as they are.
+    first `hard` unhelpful ones; at most `most_queries` are trained on, drawn at random, to end in
+    minutes on a processor. Embeddings and the first `frozen_layers` layers stay as they are.
     `max_length` is in tokens, of query and passage together; of a longer pair the longer text is
     cut.
     """
@@ -107,6 +108,7 @@ class RerankerSettings:
     queries_at_once: int = 8
     negatives: int = 5
     hard: int = 20
+    most_queries: int = 400
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -200,7 +202,7 @@ def train_document_reranker(
     `progress` is called with (steps done, steps in all). Raises TrainingDataError.
     """
     chosen = settings or RerankerSettings()
-    train, held_out = _split(rows, chosen.held_out_share, seed)
+    train, held_out = _split(rows, chosen.held_out_share, chosen.most_queries, seed)
     with seeded(seed):
         model = _load(base, chosen.max_length)
         training = _Training(model, train, chosen, seed)
@@ -217,9 +219,9 @@ def logits(model: CrossEncoder, pairs: Sequence[tuple[str, str]]) -> Floats:
 
 
 def _split(
-    rows: Sequence[RankedQuery], share: float, seed: int
+    rows: Sequence[RankedQuery], share: float, most: int, seed: int
 ) -> tuple[list[RankedQuery], list[RankedQuery]]:
-    """Queries to train on and queries held out; no group is in both."""
+    """At most `most` queries to train on, and queries held out; no group is in both."""
     useful = [row for row in rows if row.helps.any() and not row.helps.all()]
     groups = sorted({row.group for row in useful})
     if len(groups) < 2:
@@ -227,10 +229,12 @@ def _split(
             "A reranker needs queries of two groups at least, each with a passage that helps and "
             "one that does not."
         )
-    order = np.random.default_rng(seed).permutation(len(groups))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(groups))
     aside = {groups[place] for place in order[: max(1, round(share * len(groups)))]}
     train = [row for row in useful if row.group not in aside]
-    return train, [row for row in useful if row.group in aside][:MOST_HELD_OUT]
+    rng.shuffle(train)
+    return train[:most], [row for row in useful if row.group in aside][:MOST_HELD_OUT]
 
 
 def _run(

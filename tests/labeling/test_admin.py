@@ -168,7 +168,9 @@ def form_of(client: Client, url: str) -> dict[str, Any]:
     """The page's form as a browser would send it back unchanged."""
     form = client.get(url).context["adminform"].form
     values = {name: form[name].value() for name in form.fields}
-    return {name: value for name, value in values.items() if value not in (None, False)}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
 
 
 @pytest.mark.embedded
