@@ -113,9 +113,7 @@ def main() -> None:
 
 def cached(cell: Cell, train: list[Row], test: list[Row], cache: Path) -> dict[str, Any]:
     """The stored result of a cell, or a new one; the key covers the data and the settings."""
-    settings = [asdict(MapSettings()), asdict(TunedSettings()), CONFUSED, VALIDATION_SHARE]
-    content = json.dumps([CELL_VERSION, asdict(cell), settings, train, test], sort_keys=True)
-    folder = cache / hashlib.sha256(content.encode()).hexdigest()[:24]
+    folder = cache / _key(asdict(cell), asdict(TunedSettings()), train, test)
     place = folder / "result.json"
     if place.is_file():
         say(f"seed {cell.seed}: found at {place}")
@@ -123,11 +121,19 @@ def cached(cell: Cell, train: list[Row], test: list[Row], cache: Path) -> dict[s
         return stored
     folder.mkdir(parents=True, exist_ok=True)
     say(f"seed {cell.seed} ({cell.classifier} classifier, map: {cell.semantic_map})")
-    result = measure(cell, split(train, test, cell), folder)
+    # The map is the same whichever classifier's scores it reranks.
+    shared = {**asdict(cell), "classifier": ""}
+    map_folder = cache / "maps" / _key(shared, train)
+    result = measure(cell, split(train, test, cell), folder, map_folder)
     aside = place.with_suffix(".part")
     aside.write_text(json.dumps(result))
     aside.replace(place)
     return result
+
+
+def _key(*parts: Any) -> str:
+    content = [CELL_VERSION, asdict(MapSettings()), CONFUSED, VALIDATION_SHARE, *parts]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def split(train: list[Row], test: list[Row], cell: Cell) -> Data:
@@ -148,11 +154,11 @@ def split(train: list[Row], test: list[Row], cell: Cell) -> Data:
     return Data(part(rows[held:]), part(rows[:held]), part(known), labels, len(test) - len(known))
 
 
-def measure(cell: Cell, data: Data, folder: Path) -> dict[str, Any]:
+def measure(cell: Cell, data: Data, folder: Path, map_folder: Path) -> dict[str, Any]:
     """Train everything, rerank the test rows every way, and compare."""
     seconds: dict[str, float] = {}
     logits = classify(cell, data, folder, seconds)
-    semantic_map = map_of(cell, data, logits["out_of_fold"], folder, seconds)
+    semantic_map = map_of(cell, data, logits["out_of_fold"], map_folder, seconds)
     with timed(seconds, "encode with the map"):
         encode = semantic_map.encoder.encode
         vectors = {
@@ -276,7 +282,7 @@ def tuned_logits(
 def map_of(
     cell: Cell, data: Data, out_of_fold: Array, folder: Path, seconds: dict[str, float]
 ) -> SemanticMap:
-    """The semantic map of the cell; a trained one is kept in its folder."""
+    """The semantic map of the cell; a trained one is kept in `folder`."""
     base = model_folder(cell.encoder)
     if cell.semantic_map == "untuned":
         encoder = Encoder.load(base)
