@@ -40,9 +40,6 @@ SHOWN_PAIRS = 20
 MODES = {
     ORIGIN: gettext_lazy("classifier alone"),
     "paper": gettext_lazy("as published: scores times similarity"),
-    "released": gettext_lazy("as the authors' code: scores times squared similarity"),
-    "released_snap": gettext_lazy("as the authors' code, confident scores snapped"),
-    "similarity": gettext_lazy("similarity alone"),
     "ours": gettext_lazy("fitted pool of several views"),
 }
 VIEWS = {
