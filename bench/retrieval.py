@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,8 @@ def _per_label(
 ) -> dict[str, Any]:
     """Answers looked up by the five titles most like the query, as if titles were label names.
 
-    The best answer of each title, in turns; the text is compared with no answer at all.
+    The best answer of each title, then the second of each, and so on; no answer is compared with
+    the query itself.
     """
     titles = sorted({document.title for document in data.documents})
     named = encoder.encode(titles)
@@ -210,7 +212,10 @@ def _per_label(
     rankings = [
         list(
             dict.fromkeys(
-                hits[title][place].document_id for place in range(FOUND) for title in titles_of
+                hit.document_id
+                for place in zip_longest(*(hits[title] for title in titles_of))
+                for hit in place
+                if hit is not None
             )
         )
         for titles_of in nearest

@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from labeling.models import Annotation, Lease, Member, Project, Resolution, Task
-from tests.labeling.builders import label_of, make_validator
+from labeling.models import (
+    Annotation,
+    Document,
+    HelpfulDocument,
+    Lease,
+    Member,
+    Project,
+    Resolution,
+    Retrieved,
+    Task,
+)
+from tests.labeling.builders import label_of, make_artifact, make_validator
 from tests.labeling.cast import deferred, ranked
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -66,6 +76,35 @@ def test_backspace_takes_the_last_answer_back(page: Page, tasks: list[Task]) -> 
     expect(page.locator("#text")).to_have_text("took my money twice")
     page.keyboard.press("Control+z")
     expect(page.locator("#text")).to_have_text("my phone sees no card")
+    assert stayed(page)
+
+
+def test_h_marks_the_open_document_as_helpful_and_takes_the_mark_back(
+    page: Page, tasks: list[Task]
+) -> None:
+    index = make_artifact(tasks[0].project, "document_index")
+    for rank, title in enumerate(("Opening hours", "Cards"), start=1):
+        document = Document.objects.create(project=tasks[0].project, external_id=title, title=title)
+        Retrieved.objects.create(
+            task=tasks[0],
+            revision=1,
+            index=index,
+            document=document,
+            rank=rank,
+            score=1,
+            passage="p",
+        )
+    open_queue(page)
+    page.locator("summary", has_text="Cards").click()
+    page.keyboard.press("h")
+    cards = page.get_by_role("button", name="Cards helped")
+    expect(cards).to_have_attribute("aria-pressed", "true")
+    assert HelpfulDocument.objects.get().document.title == "Cards"
+    page.keyboard.press("h")
+    expect(cards).to_have_attribute("aria-pressed", "false")
+    assert not HelpfulDocument.objects.exists()
+    page.keyboard.press("1")
+    expect(page.locator("#text")).to_have_text("took my money twice")
     assert stayed(page)
 
 

@@ -69,7 +69,7 @@ def test_a_shown_document_is_marked_and_the_mark_taken_back(
     assert 'aria-pressed="false"' in mark(client, lease, document).content.decode()
     assert marks() == []
     said = Event.objects.filter(verb="document_marked").order_by("pk")
-    assert [event.new["helpful"] for event in said] == [True, False]
+    assert [event.new and event.new["helpful"] for event in said] == [True, False]
 
 
 def test_marking_works_without_javascript(lease: Lease, document: Document, ann: Member) -> None:
