@@ -2,9 +2,9 @@
 
 `python -m bench.document_index --passages N --json` makes N passages of made-up words whose
 frequencies fall as in a language, and times: counting the words of all of them, the statistics of
-BM25 from counted words, an index rebuilt after one document in a hundred changed, saving it, loading
-it, and a search. The vectors are random: embedding is what an unchanged passage is spared. Seconds
-are of the processor, which on an idle machine are those of the clock.
+BM25 from counted words, an index rebuilt after one document in a hundred changed, saving it,
+loading it, and a search. The vectors are random: embedding is what an unchanged passage is spared.
+Seconds are of the processor, which on an idle machine are those of the clock.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 def build_index(project: Project) -> Artifact | None:
     """Index the project's documents and put the index in use; None without documents.
 
-    Nothing is built where the active index was made from the same documents and encoder.
+    Nothing is built where the active index was made from the same documents and encoder, and can
+    be read.
     """
     rows = list(project.documents.present().order_by("external_id"))
     if not rows:
@@ -29,9 +30,10 @@ def build_index(project: Project) -> Artifact | None:
     documents = [Document(row.external_id, row.title, row.text) for row in rows]
     data_hash = content_hash(documents, cores.encoder().fingerprint)
     standing = _active(project, Artifact.Kind.DOCUMENT_INDEX)
-    if standing is not None and standing.data_hash == data_hash:
+    previous = _standing(standing)
+    if standing is not None and previous is not None and standing.data_hash == data_hash:
         return standing
-    index = DocumentIndex.build(documents, cores.encoder(), previous=_standing(standing))
+    index = DocumentIndex.build(documents, cores.encoder(), previous=previous)
     path = f"{project.slug}/documents/{data_hash[:16]}"
     index.save(cores.folder_at(path))
     return register_artifact(
@@ -46,7 +48,8 @@ def build_index(project: Project) -> Artifact | None:
 
 
 def _standing(artifact: Artifact | None) -> DocumentIndex | None:
-    """The index in use, whose vectors and words the next one takes over; None if it is unusable."""
+    """The index in use, whose vectors and words the next one takes over; None if it is unusable, as
+    one of an earlier format is."""
     try:
         return cores.document_index(artifact) if artifact is not None else None
     except ArtifactError as error:
@@ -59,6 +62,8 @@ def retrieve(rows: Sequence[PlanRow]) -> None:
     stored ones stay."""
     project = rows[0].run.project
     artifact = _active(project, Artifact.Kind.DOCUMENT_INDEX)
+    if artifact is not None and _standing(artifact) is None:
+        artifact = build_index(project)  # damaged, or of an earlier format
     if artifact is None:
         return
     index = cores.document_index(artifact)

@@ -107,6 +107,14 @@ def test_the_next_index_encodes_only_what_is_new(
     assert index.info == {"documents": 6, "passages": 6}
 
 
+def test_an_index_that_cannot_be_read_is_built_again(shop: Project) -> None:
+    index = world.add_documents(shop)
+    (cores.artifact_folder(index) / "vocabulary.json").unlink()
+    cores._document_index.cache_clear()
+    assert found_for(shop, "how long is my gift card valid")[0] == "gift-cards"
+    assert (cores.artifact_folder(index) / "vocabulary.json").is_file()
+
+
 @pytest.fixture
 def marked(shop: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The shop with ten labeled texts of which a document is marked."""
