@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-# A sweep every few seconds would drown what matters; failures stay.
-TALKATIVE = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
+# A sweep every few seconds and a request per task would drown what matters; failures stay.
+TALKATIVE = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "httpx2")
 
 
 def log_config(level: str) -> dict[str, Any]:

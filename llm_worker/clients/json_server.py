@@ -166,9 +166,22 @@ class JsonServer:
 
 def root_of(url: str) -> str:
     """The address below which both /v1 and /tokenize lie. Raises `InvalidRequestError`."""
+    parts = _checked(url)
+    return str(parts.copy_with(path=parts.path.rstrip("/").removesuffix("/v1") or "/"))
+
+
+def host_of(url: str) -> str:
+    """The host that requests to `url` go to, as the client itself reads the URL, in lower case.
+
+    Raises `InvalidRequestError`.
+    """
+    return _checked(url).raw_host.decode("ascii").lower().strip("[]")
+
+
+def _checked(url: str) -> httpx2.URL:
     try:
         parts = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
+    except (httpx2.InvalidURL, ValueError) as error:
         raise InvalidRequestError(f"{url!r} is no URL: {error}.") from error
     bare = parts.path.rstrip("/")
     sound = parts.scheme in ("http", "https") and parts.host and bare.endswith("/v1")
@@ -176,7 +189,7 @@ def root_of(url: str) -> str:
         raise InvalidRequestError(
             f"{url!r} cannot be used: write http://host:port/v1, without a user, a query or a key."
         )
-    return str(parts.copy_with(path=bare.removesuffix("/v1") or "/"))
+    return parts
 
 
 def _wait_of(response: httpx2.Response) -> float | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from labeling.models import Project
+from llm_worker.clients.json_server import host_of
 from llm_worker.errors import ServerAwayError, ValidatorError
 
 
@@ -21,9 +21,10 @@ class HostRefusedError(ValidatorError):
 
 
 def check_host(url: str, *, project: Project) -> None:
-    """Raise `HostRefusedError` with the way to allow it if texts may not be sent to `url`, and
-    `ServerAwayError` if the name of its host cannot be resolved."""
-    host = (urlsplit(url).hostname or "").lower()
+    """Raise `HostRefusedError` with the way to allow it if texts may not be sent to `url`,
+    `ServerAwayError` if the name of its host cannot be resolved, and `InvalidRequestError` if it is
+    no address of a server."""
+    host = host_of(url)
     allowed = [name.lower() for name in settings.VALIDATOR_HOSTS]
     if host not in allowed:
         raise HostRefusedError(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llm_worker.clients import json_server
-from llm_worker.clients.json_server import JsonServer, Patience, root_of
+from llm_worker.clients.json_server import JsonServer, Patience, host_of, root_of
 from llm_worker.errors import (
     BadReplyError,
     InvalidRequestError,
@@ -156,6 +156,32 @@ def test_the_key_is_sent_and_proxies_of_the_environment_are_not_used(
     assert headers["Authorization"] == "Bearer sesame"
     assert other_path == "/tokenize"
     assert "Authorization" not in other_headers
+
+
+def test_a_server_behind_a_path_is_asked_below_it() -> None:
+    with stub_server(lambda path, body: Reply({})) as stub:
+        stub.url = stub.url.replace("/v1", "/gpu/one/v1")
+        ask(stub, path="/tokenize")
+        ask(stub, path="/v1/models")
+    assert [path for path, *_rest in stub.asked] == ["/gpu/one/tokenize", "/gpu/one/v1/models"]
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://GPU1:8100/v1", "gpu1"),
+        ("http://[::1]:8100/v1", "::1"),
+        ("https://llm.example.org/v1/", "llm.example.org"),
+    ],
+)
+def test_the_host_of_an_address_is_the_one_that_is_asked(url: str, host: str) -> None:
+    assert host_of(url) == host
+
+
+@pytest.mark.parametrize("url", ["http://good\\@evil/v1", "http://good@evil/v1"])
+def test_an_address_with_two_readings_is_refused(url: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        host_of(url)
 
 
 @pytest.mark.parametrize(
