@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument(
         "--reranked",
         type=int,
-        default=300,
+        default=200,
         help="queries that are reranked, drawn at random; with 0 no cross-encoder is trained",
     )
     parser.add_argument("--epochs", type=int, default=RerankerSettings.epochs, help="of a training")

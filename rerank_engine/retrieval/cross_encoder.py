@@ -103,12 +103,12 @@ class RerankerSettings:
     cut.
     """
 
-    epochs: int = 3
+    epochs: int = 2
     patience: int = 1
     queries_at_once: int = 8
-    negatives: int = 5
+    negatives: int = 4
     hard: int = 20
-    most_queries: int = 400
+    most_queries: int = 300
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
