@@ -129,7 +129,7 @@ def _documents(run: Run, rows: Sequence[PlanRow]) -> dict[int, tuple[Document, .
     retrieved = Retrieved.objects.filter(
         task_id__in=[row.task_id for row in rows],
         index__digest=run.configuration.content["document_index"],
-        method=run.configuration.content["retrieval"],
+        method=run.configuration.content.get("retrieval", ""),  # before there was a method
     )
     for hit in retrieved.select_related("document").order_by("task_id", "rank"):
         document = Document(hit.document.external_id, hit.document.title, hit.passage)
