@@ -1,4 +1,4 @@
-"""BM25 over passages: the sums of rank-bm25, from counts of terms kept as arrays."""
+"""BM25 over passages: the weights of rank-bm25, from counts of terms kept as arrays."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rank_bm25 import BM25Okapi
 
 from rerank_engine.errors import RetrievalError
 from rerank_engine.retrieval.tokenize import tokenize
-
-K1 = 1.5
-B = 0.75
-EPSILON = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,24 +66,38 @@ class TermCounts:
         return np.diff(np.concatenate([[0], np.cumsum(self.counts)])[self.offsets])
 
 
+class _CountedBm25(BM25Okapi):  # type: ignore[misc]  # the library carries no types
+    """The library's BM25 of a corpus that is counted already, for the weights of its terms.
+
+    Its own constructor counts words one by one, and its search walks all passages for each term.
+    """
+
+    def _initialize(self, corpus: TermCounts) -> dict[str, int]:
+        self.corpus_size = len(corpus.offsets) - 1
+        self.doc_len = corpus.lengths()
+        self.avgdl = float(self.doc_len.mean())
+        held_by = np.bincount(corpus.terms, minlength=len(corpus.vocabulary))
+        pairs = zip(corpus.vocabulary, held_by.tolist(), strict=True)
+        return {term: count for term, count in pairs if count}
+
+
 class Bm25Index:
     """Okapi BM25 (k1 = 1.5, b = 0.75) as rank-bm25's BM25Okapi computes it.
 
-    The library walks all passages for each term of each query. Here the weight of a term in a
-    passage is computed once and a query only adds up the passages that hold its terms; the sums
-    are the library's.
+    The weight of a term in a passage is computed once and a query only adds up the passages that
+    hold its terms; the sums are the library's.
     """
 
     def __init__(self, counts: TermCounts) -> None:
         if not len(counts.terms):
             raise RetrievalError("There is no passage with a word in it to search.")
-        self._size = len(counts.offsets) - 1
-        lengths = counts.lengths()
+        model = _CountedBm25(counts)
+        self._size = model.corpus_size
         rows = np.repeat(np.arange(self._size), np.diff(counts.offsets))
         held_by = np.bincount(counts.terms, minlength=len(counts.vocabulary))
-        norms = K1 * (1 - B + B * lengths / lengths.mean())
-        weights = counts.counts * (K1 + 1) / (counts.counts + norms[rows])
-        weights *= _idf(held_by, self._size)[counts.terms]
+        norms = model.k1 * (1 - model.b + model.b * model.doc_len / model.avgdl)
+        weights = counts.counts * (model.k1 + 1) / (counts.counts + norms[rows])
+        weights *= np.array([model.idf.get(term, 0.0) for term in counts.vocabulary])[counts.terms]
         order = np.argsort(counts.terms, kind="stable")
         self._rows, self._weights = rows[order], weights[order]
         self._starts = np.concatenate([[0], np.cumsum(held_by)])
@@ -112,12 +123,3 @@ def best(scores: NDArray[np.float64], shares: NDArray[np.bool_], k: int) -> NDAr
         least = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
         rows = rows[scores[rows] >= least]
     return rows[np.argsort(-scores[rows], kind="stable")][:k]
-
-
-def _idf(held_by: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """Of each term. One in more than half of the passages gets `EPSILON` of the mean instead of
-    a negative weight; the mean is over the terms that stand in some passage."""
-    idf = np.log(size - held_by + 0.5) - np.log(held_by + 0.5)
-    mean = idf[held_by > 0].mean()
-    floored: NDArray[np.float64] = np.where(idf < 0, EPSILON * mean, idf)
-    return floored
