@@ -30,7 +30,7 @@ BatchLoss = Callable[[NDArray[np.int64], "Tensor"], "Tensor"]
 MODEL = "model"
 _BATCHES_SORTED_TOGETHER = 12
 # Of few rows smaller batches are made: an epoch of two steps teaches nothing.
-_FEWEST_STEPS = 32
+_FEWEST_STEPS = 16
 _SMALLEST_BATCH = 16
 
 log = logging.getLogger(__name__)

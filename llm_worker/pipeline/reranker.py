@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ CONFUSED = 5
 # Of the rows that may train this share only says when to stop, and what the pool is fitted on.
 HELD_OUT = 0.15
 MIN_VALIDATION = 30
-MAP_SETTINGS = MapSettings()
+EPOCHS = MapSettings().tune.epochs
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Fitted:
 
 
 def train_reranker(
-    project: Project, *, seed: int = 0, progress: Progress = silent
+    project: Project, *, seed: int = 0, epochs: int = EPOCHS, progress: Progress = silent
 ) -> dict[str, Any]:
     """Train the semantic map on the rows that may train, fit a pool for every classifier with
     enough rows to validate on, put the reranker in use and report on it.
@@ -103,7 +103,7 @@ def train_reranker(
             _("There is nothing to fit the reranker on: %(why)s.")
             % {"why": "; ".join(f"{name}: {why}" for name, why in left_out.items()) or _no_scores()}
         )
-    folder = _semantic_map(project, rows, held, seed, progress)
+    folder = _semantic_map(project, rows, held, seed, map_settings(epochs), progress)
     keys = [str(pk) for pk in rows.label_ids]
     semantic_map = SemanticMap.load(cores.folder_at(folder), label_keys=keys)
     examples = embeddings.vectors(
@@ -133,6 +133,12 @@ def train_reranker(
     }
 
 
+def map_settings(epochs: int) -> MapSettings:
+    """The default settings with another number of epochs."""
+    settings = MapSettings()
+    return replace(settings, tune=replace(settings.tune, epochs=epochs))
+
+
 def _no_scores() -> str:
     return _("no classifier has scored anything yet (train_classifier, or send predictions)")
 
@@ -142,16 +148,20 @@ def _semantic_map(
     rows: TrainingRows,
     held: NDArray[np.bool_],
     seed: int,
+    trained_with: MapSettings,
     progress: Progress,
 ) -> str:
     """The path of the map for these rows and labels, trained where there is none yet; the `held`
     rows only say when to stop."""
     texts = label_texts(project)
     read = [texts[pk] for pk in rows.label_ids]
-    digest = rows.hash("semantic map", cores.encoder().fingerprint, str(seed), data_hash(read))
+    epochs = str(trained_with.tune.epochs)
+    digest = rows.hash(
+        "semantic map", cores.encoder().fingerprint, str(seed), epochs, data_hash(read)
+    )
     path = f"{project.slug}/semantic_map/{digest[:16]}"
     keys = [str(pk) for pk in rows.label_ids]
-    wanted = stored_settings(keys, MAP_SETTINGS)
+    wanted = stored_settings(keys, trained_with)
     if find_matching(cores.folder_at(path), kind=MAP_KIND, data_hash=digest, settings=wanted):
         return path
     logits = _out_of_fold(project, rows, seed, progress)
@@ -163,7 +173,7 @@ def _semantic_map(
         base=model_folder(settings.ENCODER),
         validation=([rows.texts[i] for i in aside], rows.codes[aside]) if len(aside) else None,
         seed=seed,
-        settings=MAP_SETTINGS,
+        settings=trained_with,
         checkpoint=_checkpoint(path),
         progress=named(progress, _("train semantic map")),
     )
@@ -174,7 +184,7 @@ def _semantic_map(
         label_keys=keys,
         label_texts=read,
         data_hash=digest,
-        settings=MAP_SETTINGS,
+        settings=trained_with,
     )
     return path
 

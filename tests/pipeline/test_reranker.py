@@ -34,6 +34,7 @@ from tests.labeling.builders import label_of, make_benchmark_item, make_project,
 from tests.pipeline import world
 
 pytestmark = pytest.mark.django_db
+ONCE = MapSettings(tune=TuneSettings(epochs=1, learning_rate=1e-4))
 
 
 def add_tune(project: Project, *, greetings: tuple[str, ...] = ("hello,", "hi there,")) -> None:
@@ -50,8 +51,7 @@ def add_tune(project: Project, *, greetings: tuple[str, ...] = ("hello,", "hi th
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two folds and one epoch: these tests ask how things hang together."""
     monkeypatch.setattr(training, "FOLDS", 2)
-    once = MapSettings(tune=TuneSettings(epochs=1, learning_rate=1e-4))
-    monkeypatch.setattr(reranker_training, "MAP_SETTINGS", once)
+    monkeypatch.setattr(reranker_training, "map_settings", lambda _epochs: ONCE)
 
 
 @pytest.fixture

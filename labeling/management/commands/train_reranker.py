@@ -34,8 +34,18 @@ class Command(WordedCommand):
         parser.add_argument(
             "--seed", type=int, default=0, help=_("seed of the training (default 0)")
         )
+        parser.add_argument(
+            "--epochs",
+            type=int,
+            choices=range(1, 11),
+            metavar="N",
+            default=4,
+            help=_("how often each text is trained on, 1 to 10 (default 4); fewer are faster"),
+        )
 
-    def handle(self, *, slug: str, file: Path | None, seed: int, **options: Any) -> None:
+    def handle(
+        self, *, slug: str, file: Path | None, seed: int, epochs: int, **options: Any
+    ) -> None:
         project = find_project(slug)
         progress = Progress()
         with refusals_in_words():
@@ -45,7 +55,11 @@ class Command(WordedCommand):
                 )
                 self.stderr.write(imported(report))
             result = dispatch.run_here(
-                "train_reranker", project_id=project.pk, seed=seed, progress=progress
+                "train_reranker",
+                project_id=project.pk,
+                seed=seed,
+                epochs=epochs,
+                progress=progress,
             )
         progress.close()
         for line in said(result):
