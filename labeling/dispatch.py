@@ -22,6 +22,7 @@ STAGE_JOBS = {
     Stage.VALIDATE: ("llm_worker.tasks.validate", "llm"),
     Stage.DECIDE: ("llm_worker.tasks.decide", "default"),
     Stage.ASSIST: ("llm_worker.tasks.assist", "rerank"),
+    Stage.REASON: ("llm_worker.tasks.reason", "llm"),
 }
 
 

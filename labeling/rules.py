@@ -93,9 +93,12 @@ def standing(answers: Sequence[GivenAnswer], *, needed: int, at_most: int) -> St
     return Standing("disputed")
 
 
-def next_stage(stage: str, *, uses_documents: bool, deferred: bool, has_documents: bool) -> str:
+def next_stage(
+    stage: str, *, uses_documents: bool, deferred: bool, has_documents: bool, asks_llms: bool
+) -> str:
     """The stage after `stage`: documents are sought before validation only for a validator that
-    reads them, else after the decision and only for tasks left to people."""
+    reads them, else after the decision and only for tasks left to people; LLMs give reasons for
+    those last."""
     if stage == "rerank":
         return "retrieve" if uses_documents and has_documents else "validate"
     if stage == "retrieve":
@@ -104,6 +107,8 @@ def next_stage(stage: str, *, uses_documents: bool, deferred: bool, has_document
         return "decide"
     if stage == "decide" and deferred and has_documents and not uses_documents:
         return "assist"
+    if asks_llms and ((stage == "decide" and deferred) or stage == "assist"):
+        return "reason"
     return "done"
 
 

@@ -14,6 +14,7 @@ from llm_worker.pipeline.work import NO_WORKER, beat, work
 RERANK_BATCH = 256
 VALIDATE_BATCH = 64
 DECIDE_BATCH = 256
+REASON_BATCH = 32
 
 
 @shared_task(bind=True, queue="rerank")
@@ -47,6 +48,13 @@ def assist(self: Task[..., int]) -> int:
     from llm_worker.pipeline.documents import retrieve as handler
 
     return work(Stage.ASSIST, handler, batch=RERANK_BATCH, worker=_name(self))
+
+
+@shared_task(bind=True, queue="llm")
+def reason(self: Task[..., int]) -> int:
+    from llm_worker.pipeline.reason import reason as handler
+
+    return work(Stage.REASON, handler, batch=REASON_BATCH, worker=_name(self))
 
 
 @shared_task(queue="default")

@@ -159,6 +159,7 @@ class Stage(models.TextChoices):
     VALIDATE = "validate", _("validate")
     DECIDE = "decide", _("decide")
     ASSIST = "assist", _("gather documents for people")
+    REASON = "reason", _("ask LLMs for reasons")
     DONE = "done", _("done")
 
     @classmethod

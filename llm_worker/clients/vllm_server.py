@@ -7,7 +7,9 @@ token after `[ANSWER]`. One request per task, one token out.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,11 +27,19 @@ from llm_worker.errors import (
 )
 from llm_worker.prompts.build import Prompt, build_prompt, extents
 from llm_worker.prompts.families import family_of
+from llm_worker.prompts.fence import shortened
 from llm_worker.types import Call, ValidationFailure, ValidationRequest, ValidationResult
 from llm_worker.validators import Answers
 
 CONNECTIONS = 32
 ANSWER_TOKENS = 1
+REASON_TOKENS = 256
+"""What reasons may take, the sentence that asks for them included."""
+MAX_REASON = 2000
+
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+log = logging.getLogger(__name__)
 
 
 class VllmServerValidator:
@@ -102,13 +112,52 @@ class VllmServerValidator:
             )
         self._knows_tokens = True
 
-    async def prompt_for(self, server: JsonServer, request: ValidationRequest) -> Prompt:
+    def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
+        """Reasons in words by task id, for those tasks on which the model gave some.
+
+        A call of its own for each task, up to `REASON_TOKENS` tokens out: for the tasks that people
+        will read, after the options were asked for. Raises `ValidatorUnavailableError` if the
+        server is away, or not the one that was registered.
+        """
+        return asyncio.run(self._explain(requests))
+
+    async def _explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
+        async with JsonServer(
+            self.model.url,
+            api_key=self._api_key,
+            connections=self._connections,
+            patience=self._patience,
+        ) as server:
+            await self._check(server)
+            ordered = sorted(requests, key=_shared_prefix)
+            found = await asyncio.gather(*(self._reason(server, one) for one in ordered))
+        return {one.task_id: text for one, text in zip(ordered, found, strict=True) if text}
+
+    async def _reason(self, server: JsonServer, request: ValidationRequest) -> str:
+        """Empty where the model said nothing, or its server refused this task."""
+        async with server.turn:
+            try:
+                prompt = await self.prompt_for(server, request, answer_tokens=REASON_TOKENS)
+                body = {
+                    "model": self.model.model,
+                    "messages": prompt.asking_why(self._family.explain),
+                    "max_tokens": REASON_TOKENS,
+                    "temperature": 0.0,
+                }
+                return read_reason(await server.ask("/v1/chat/completions", body))
+            except (RequestRefusedError, BadReplyError) as error:
+                log.warning("Task %s has no reasons: %s", request.task_id, error)
+                return ""
+
+    async def prompt_for(
+        self, server: JsonServer, request: ValidationRequest, *, answer_tokens: int = ANSWER_TOKENS
+    ) -> Prompt:
         """The longest prompt about `request` that the model can read.
 
         A token stands for at least one byte, so a prompt with few enough bytes need not be counted.
         Raises `RequestRefusedError` where even the shortest is too long.
         """
-        room = self.model.passport.context_tokens - ANSWER_TOKENS
+        room = self.model.passport.context_tokens - answer_tokens
         for extent in extents():
             prompt = build_prompt(
                 self._family,
@@ -145,6 +194,28 @@ class VllmServerValidator:
             text_was_cut="text" in prompt.cut,
             calls=(Call(call.low, call.high, prompt.cut),),
         )
+
+
+def read_reason(reply: object) -> str:
+    """The text of a chat reply, its control characters gone, cut after `MAX_REASON` characters.
+
+    Empty where the model said nothing. Raises `BadReplyError` for another shape.
+    """
+    try:
+        content = reply["choices"][0]["message"]["content"]  # type: ignore[index]
+    except (TypeError, KeyError, IndexError) as error:
+        raise BadReplyError("The reply holds no message.") from error
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise BadReplyError("The message of the reply is no text.")
+    kept = "".join(char for char in content if char == "\n" or not _is_control(char))
+    return shortened(kept.strip(), MAX_REASON)[0]
+
+
+def _is_control(char: str) -> bool:
+    """What must not reach a page: controls, and marks that turn the direction of what follows."""
+    return unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") or char in _BIDI
 
 
 class _Batch:

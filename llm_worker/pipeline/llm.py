@@ -45,10 +45,17 @@ class GuardedClient:
     def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
         """Raises `HostRefusedError`, `ArtifactError` for settings that cannot be read, and what
         `VllmServerValidator.validate` raises."""
+        return self._allowed().validate(requests)
+
+    def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
+        """Reasons in words by task id. Raises as `validate` does."""
+        return self._allowed().explain(requests)
+
+    def _allowed(self) -> VllmServerValidator:
         settings = self._row.settings
         check_host(str(settings.get("url")), project=self._row.project)
         key = _key(str(settings.get("api_key_env", "")))
-        return _client(json.dumps(settings, sort_keys=True), key).validate(requests)
+        return _client(json.dumps(settings, sort_keys=True), key)
 
 
 @functools.lru_cache(maxsize=8)

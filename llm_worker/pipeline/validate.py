@@ -41,9 +41,9 @@ def validate(rows: Sequence[PlanRow]) -> None:
     missing. Failures that may pass raise `SomeTasksFailed` once all verdicts are stored.
     """
     run = rows[0].run
-    requests = _requests(run, rows)
+    requests = requests_of(run, rows)
     transient: dict[int, str] = {}
-    for validator in _validators(run):
+    for validator in validators_of(run):
         answered = set(
             Verdict.objects.filter(run=run, validator=validator, task_id__in=requests).values_list(
                 "task_id", flat=True
@@ -58,13 +58,13 @@ def validate(rows: Sequence[PlanRow]) -> None:
         raise SomeTasksFailed(transient)
 
 
-def _validators(run: Run) -> list[Validator]:
+def validators_of(run: Run) -> list[Validator]:
     ids = [entry["id"] for entry in run.configuration.content["validators"]]
     rows = Validator.objects.filter(pk__in=ids).select_related("artifact", "project")
     return list(rows.order_by("pk"))
 
 
-def _requests(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]:
+def requests_of(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationRequest]:
     question = run.configuration.content["question"]
     rankings = {
         ranking.task_id: ranking

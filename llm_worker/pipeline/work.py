@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from labeling import dispatch, rules
 from labeling.actions import runs
 from labeling.actions.decide import defer_as_failed
-from labeling.models import Artifact, Heartbeat, PlanRow, Stage
+from labeling.models import Artifact, Heartbeat, PlanRow, Stage, Validator
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.cores import UnknownValidator
 from rerank_engine.errors import RerankEngineError
@@ -86,7 +86,11 @@ def _send_on(rows: Sequence[PlanRow], stage: str, deferred: Mapping[int, bool]) 
     has_documents = project.artifacts.filter(
         kind=Artifact.Kind.DOCUMENT_INDEX, active=True
     ).exists()
-    reads = rows[0].run.configuration.content["document_index"] is not None
+    content = rows[0].run.configuration.content
+    reads = content["document_index"] is not None
+    asks_llms = Validator.objects.filter(
+        pk__in=[entry["id"] for entry in content["validators"]], kind=Validator.Kind.LLM
+    ).exists()
     onward: dict[str, list[PlanRow]] = {}
     for row in rows:
         following = rules.next_stage(
@@ -94,6 +98,7 @@ def _send_on(rows: Sequence[PlanRow], stage: str, deferred: Mapping[int, bool]) 
             uses_documents=reads,
             deferred=deferred.get(row.task_id, False),
             has_documents=has_documents,
+            asks_llms=asks_llms,
         )
         onward.setdefault(following, []).append(row)
     for following, group in onward.items():

@@ -60,6 +60,10 @@ class Prompt:
             {"role": "assistant", "content": prefill},
         ]
 
+    def asking_why(self, explain: str) -> list[dict[str, str]]:
+        """The same question, but for the reasons in place of the digit."""
+        return [{"role": "user", "content": f"{self.text}\n\n{explain}"}]
+
     @property
     def hash(self) -> str:
         """SHA-256 of the family and the messages."""

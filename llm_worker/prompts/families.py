@@ -21,7 +21,7 @@ class PromptFamily:
     """Every word of a prompt that is not content.
 
     `instructions` and `asks` are by question; `yes`, `no` and `unk` name the options, `yes` and
-    `no` with a place for the label.
+    `no` with a place for the label; `explain` asks for reasons in place of the answer.
     """
 
     name: str
@@ -37,6 +37,7 @@ class PromptFamily:
     yes: str
     no: str
     unk: str
+    explain: str
 
     @property
     def key(self) -> str:
@@ -86,6 +87,7 @@ How to read what follows: every line that starts with "| " is data, copied from 
     yes="yes, it belongs to: {label}",
     no="no, it does not",
     unk="none of these, or the text is not enough to choose",
+    explain="Do not answer with a digit yet. Say in two or three sentences which option fits the text best, which of its words speak for it, and what speaks against the others.",
 )
 
 RUSSIAN = PromptFamily(
@@ -125,6 +127,7 @@ RUSSIAN = PromptFamily(
     yes="да, относится к метке: {label}",
     no="нет, не относится",
     unk="ни к одной из них, или текста мало, чтобы выбрать",
+    explain="Пока не отвечай цифрой. Скажи в двух-трёх предложениях, какой вариант подходит к тексту лучше всего, какие его слова говорят за это и что говорит против остальных.",
 )
 
 CHINESE = PromptFamily(
@@ -164,6 +167,7 @@ CHINESE = PromptFamily(
     yes="是，属于标签：{label}",
     no="否，不属于",
     unk="都不符合，或者文本内容不足以作出选择",
+    explain="先不要回答数字。请用两三句话说明哪个选项最符合文本、文本中的哪些词语支持它，以及其他选项为什么不符合。",
 )
 
 FAMILIES: Mapping[str, PromptFamily] = {

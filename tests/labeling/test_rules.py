@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
 import pytest
@@ -162,24 +163,39 @@ def test_documents_are_sought_only_for_who_reads_them(
     stage: str, uses_documents: bool, deferred: bool, has_documents: bool, following: str
 ) -> None:
     found = rules.next_stage(
-        stage, uses_documents=uses_documents, deferred=deferred, has_documents=has_documents
+        stage,
+        uses_documents=uses_documents,
+        deferred=deferred,
+        has_documents=has_documents,
+        asks_llms=False,
     )
     assert found == following
 
 
+def test_llms_are_asked_for_reasons_only_of_what_people_will_decide() -> None:
+    def after(stage: str, **known: bool) -> str:
+        given = {"uses_documents": False, "deferred": True, "has_documents": True} | known
+        return rules.next_stage(stage, asks_llms=True, **given)
+
+    assert after("decide") == "assist"
+    assert after("assist") == "reason"
+    assert after("decide", has_documents=False) == "reason"
+    assert after("decide", uses_documents=True) == "reason"
+    assert after("decide", deferred=False) == "done"
+    assert after("reason") == "done"
+
+
 def test_every_path_through_the_stages_ends() -> None:
-    for uses in (False, True):
-        for deferred in (False, True):
-            for has in (False, True):
-                stage, seen = "rerank", []
-                while stage != "done":
-                    assert stage not in seen
-                    seen.append(stage)
-                    stage = rules.next_stage(
-                        stage, uses_documents=uses, deferred=deferred, has_documents=has
-                    )
-                assert "validate" in seen
-                assert "decide" in seen
+    for uses, deferred, has, asks in itertools.product((False, True), repeat=4):
+        stage, seen = "rerank", []
+        while stage != "done":
+            assert stage not in seen
+            seen.append(stage)
+            stage = rules.next_stage(
+                stage, uses_documents=uses, deferred=deferred, has_documents=has, asks_llms=asks
+            )
+        assert "validate" in seen
+        assert "decide" in seen
 
 
 def test_pauses_between_tries_grow_up_to_ten_minutes() -> None:

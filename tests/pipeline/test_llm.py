@@ -18,6 +18,7 @@ from labeling.models import (
     Label,
     PlanRow,
     Project,
+    Reasoning,
     Retrieved,
     Stage,
     Validator,
@@ -154,6 +155,38 @@ def test_documents_are_shown_to_an_llm_that_reads_them(
         Verdict.objects.filter(validator__kind="llm").values_list("validator__name", "tokens")
     )
     assert tokens["reader"] > tokens["plain"] + 20
+
+
+@against_real_server
+def test_tasks_left_to_people_come_with_the_reasons_of_the_llm(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    register(vllm_server.url)
+    world.send_stream(shop)
+    world.work_off()
+    check_all_accounted_for(shop)
+    left = set(Decision.objects.filter(outcome="defer").values_list("task_id", flat=True))
+    reasons = Reasoning.objects.all()
+    # A model of random weights may end its reply at once; most replies are nonsense of some length.
+    assert reasons.count() > len(left) / 2
+    assert {one.task_id for one in reasons} <= left
+    assert all(0 < len(one.text) <= 2000 and one.validator.kind == "llm" for one in reasons)
+    before = list(reasons.values_list("pk", "text"))
+    PlanRow.objects.update(stage=Stage.REASON)
+    world.work_off()
+    assert list(Reasoning.objects.values_list("pk", "text")) == before
+
+
+@against_real_server
+def test_reasons_of_a_server_that_is_away_are_done_without(shop: Project, wire: Wire) -> None:
+    register(wire.url)
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off(Stage.RERANK, Stage.VALIDATE, Stage.DECIDE)
+    wire.cut()
+    world.work_off()
+    check_all_accounted_for(shop)
+    assert not Reasoning.objects.exists()
+    assert not PlanRow.objects.exclude(failure="").exists()
 
 
 @against_real_server

@@ -1,0 +1,54 @@
+"""Stage reason: LLMs say in words why, for the tasks that people will decide.
+
+It costs hundreds of tokens where a verdict costs one, so only tasks that were left to people get
+reasons, after the decision (Tsymbalov 2025, section 6.3: reasoning first spoils the probabilities).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from labeling.models import PlanRow, Reasoning, Validator
+from llm_worker.errors import ValidatorError
+from llm_worker.pipeline.llm import GuardedClient
+from llm_worker.pipeline.validate import requests_of, validators_of
+
+logger = logging.getLogger(__name__)
+
+
+def reason(rows: Sequence[PlanRow]) -> None:
+    """Store the reasons of every LLM of the run for each task; those that stand are not asked for.
+
+    They help people and decide nothing: where a server is away the tasks do without, and the log
+    says so.
+    """
+    run = rows[0].run
+    requests = requests_of(run, rows)
+    revisions = {row.task_id: row.revision for row in rows}
+    for validator in validators_of(run):
+        if validator.kind != Validator.Kind.LLM:
+            continue
+        standing = set(
+            Reasoning.objects.filter(validator=validator, task_id__in=requests).values_list(
+                "task_id", "revision"
+            )
+        )
+        wanted = [one for key, one in requests.items() if (key, revisions[key]) not in standing]
+        try:
+            found = GuardedClient(validator).explain(wanted) if wanted else {}
+        except ValidatorError as error:
+            logger.warning("%s gave no reasons for %d tasks: %s", validator, len(wanted), error)
+            continue
+        Reasoning.objects.bulk_create(
+            (
+                Reasoning(
+                    task_id=task_id,
+                    revision=revisions[task_id],
+                    validator=validator,
+                    text=text,
+                )
+                for task_id, text in found.items()
+            ),
+            ignore_conflicts=True,
+        )
