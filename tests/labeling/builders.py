@@ -117,6 +117,7 @@ def make_configuration(project: Project, **content: Any) -> Configuration:
     content = {
         "question": project.question,
         "hard_threshold": None,
+        "reranker": None,
         "validators": [],
         "number": next(_numbers),
         **content,

@@ -203,9 +203,9 @@ def test_metrics_without_a_policy_or_a_benchmark_are_empty_and_not_an_error(
 def test_documents_are_stored_once_and_listed(admin: APIClient) -> None:
     items = [{"id": "d1", "title": "Fees", "text": "A fee is due."}, {"id": "d2", "text": "Cards."}]
     first = admin.post(f"{BASE}documents/", {"items": items})
-    assert first.json() == {"created": 2, "updated": 0, "unchanged": 0}
+    assert first.json() == {"created": 2, "updated": 0, "unchanged": 0, "removed": 0}
     again = admin.post(f"{BASE}documents/", {"items": items})
-    assert again.json() == {"created": 0, "updated": 0, "unchanged": 2}
+    assert again.json() == {"created": 0, "updated": 0, "unchanged": 2, "removed": 0}
     listed = admin.get(f"{BASE}documents/").json()["results"]
     assert [row["id"] for row in listed] == ["d1", "d2"]
     assert listed[0]["title"] == "Fees"

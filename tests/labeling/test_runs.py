@@ -111,7 +111,8 @@ def _new_threshold(project: Project, version: ModelVersion) -> None:
 
 
 def _new_reranker(project: Project, version: ModelVersion) -> None:
-    make_artifact(project, "reranker", active=True)
+    fitted = {"label_ids": current_taxonomy(project).label_ids, "model_versions": [version.name]}
+    make_artifact(project, "reranker", active=True, info=fitted)
 
 
 def _new_question(project: Project, version: ModelVersion) -> None:
@@ -202,7 +203,10 @@ def test_a_run_says_what_it_lacks(project: Project) -> None:
     assert "no task is reranked" in run.note
     assert "every task is left to people" in run.note
     able = make_configuration(
-        project, hard_threshold={"k": 3, "threshold": 1.0}, validators=[{"id": 1}]
+        project,
+        hard_threshold={"k": 3, "threshold": 1.0},
+        reranker="digest",
+        validators=[{"id": 1}],
     )
     assert opened(project, able).note == ""
 
