@@ -47,6 +47,8 @@ class VllmServer:
         environment = os.environ | {
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
+            # The sampler would be compiled all the same, which takes a C++ compiler.
+            "TORCHDYNAMO_DISABLE": "1",
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "VLLM_NO_USAGE_STATS": "1",
         }
