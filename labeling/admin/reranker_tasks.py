@@ -92,10 +92,13 @@ def newest_runs(project: Project, reranker: str | None) -> tuple[list[Run], bool
 
 def hard_tasks(runs: Sequence[Run]) -> list[HardTask]:
     """Hard tasks of these runs with their present text: the newest run first, of one run the
-    hardest first."""
+    hardest first. Texts that the encoder cannot read are never reranked, so there is nothing to
+    compare."""
     chosen = PlanRow.objects.filter(run=OuterRef("run"), task=OuterRef("task"))
     rankings = (
-        Ranking.objects.filter(run__in=runs, hard=True, revision=F("task__revision"))
+        Ranking.objects.filter(
+            run__in=runs, hard=True, flagged_script=False, revision=F("task__revision")
+        )
         .annotate(chosen=Subquery(chosen.values("prediction__label")[:1]))
         .select_related("task__project")
         .order_by("-run_id", "variance", "pk")
