@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rerank_engine.errors import TrainingDataError
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer
     from torch import Tensor, nn
 
 Progress = Callable[[int, int], None]
@@ -70,7 +70,7 @@ def load_model(folder: Path, device: str | None) -> SentenceTransformer:
     return load_sentence_transformer(folder, device)
 
 
-def model_files(model: SentenceTransformer, aside: Path) -> dict[str, bytes | Path]:
+def model_files(model: SentenceTransformer | CrossEncoder, aside: Path) -> dict[str, bytes | Path]:
     """The files of a sentence-transformers model, written to `aside`, as `write_artifact` wants
     them: below the folder "model"."""
     model.save(str(aside), create_model_card=False, safe_serialization=True)
@@ -130,6 +130,12 @@ def mixed_precision(device: str) -> AbstractContextManager[Any]:
     else:
         native = device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
     return torch.autocast(device, dtype=torch.bfloat16) if native else nullcontext()
+
+
+def warm_up_and_decay(warm_up: float, steps: int) -> Callable[[int], float]:
+    """Factor of the learning rate by step: up to 1 over a share of the steps, then down to 0."""
+    warm = max(1.0, warm_up * steps)
+    return lambda step: min((step + 1) / warm, max(0.0, 1.0 - step / steps))
 
 
 @contextmanager
@@ -207,14 +213,11 @@ class _Training:
         few = max(_SMALLEST_BATCH, len(ids) // _FEWEST_STEPS)
         self._batch_size = min(settings.batch_size, few)
         self._steps = settings.epochs * math.ceil(len(ids) / self._batch_size)
+        self._rate = warm_up_and_decay(settings.warm_up, self._steps)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
         self.losses: list[float] = []
         self._epoch, self._done = 0, 0
         self._best_epoch, self._best = 0, self._snapshot()
-
-    def _rate(self, step: int) -> float:
-        warm = max(1.0, self._settings.warm_up * self._steps)
-        return min((step + 1) / warm, max(0.0, 1.0 - step / self._steps))
 
     def goes_on(self) -> bool:
         stalled = self._epoch - self._best_epoch >= self._settings.patience

@@ -72,14 +72,17 @@ class VllmServerValidator:
         """
         return asyncio.run(self._validate(requests))
 
-    async def _validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        started = time.perf_counter()
-        async with JsonServer(
+    def _server(self) -> JsonServer:
+        return JsonServer(
             self.model.url,
             api_key=self._api_key,
             connections=self._connections,
             patience=self._patience,
-        ) as server:
+        )
+
+    async def _validate(self, requests: Sequence[ValidationRequest]) -> Answers:
+        started = time.perf_counter()
+        async with self._server() as server:
             await self._check(server)
             batch = _Batch(server, self)
             # Tasks with the same candidates follow each other: their prompts start alike, and the
@@ -122,12 +125,7 @@ class VllmServerValidator:
         return asyncio.run(self._explain(requests))
 
     async def _explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
-        async with JsonServer(
-            self.model.url,
-            api_key=self._api_key,
-            connections=self._connections,
-            patience=self._patience,
-        ) as server:
+        async with self._server() as server:
             await self._check(server)
             ordered = sorted(requests, key=_shared_prefix)
             found = await asyncio.gather(*(self._reason(server, one) for one in ordered))

@@ -25,7 +25,7 @@ from rerank_engine.errors import ArtifactError, TrainingDataError
 from rerank_engine.retrieval.index import FOUND, DocumentIndex
 from rerank_engine.retrieval.metrics import bootstrap_interval, ndcg_at
 from rerank_engine.retrieval.passages import searched_text
-from rerank_engine.tuning import MODEL, seeded
+from rerank_engine.tuning import MODEL, model_files, seeded, warm_up_and_decay
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -158,16 +158,11 @@ class DocumentReranker:
     def save(self, folder: str | Path, *, data_hash: str) -> Path:
         """Write the reranker as an artifact; returns the folder."""
         with tempfile.TemporaryDirectory() as aside:
-            self._model.save(aside, create_model_card=False, safe_serialization=True)
             return write_artifact(
                 folder,
                 kind=KIND,
                 arrays={"weight": np.array(self.weight)},
-                extra_files={
-                    f"{MODEL}/{path.relative_to(aside).as_posix()}": path
-                    for path in sorted(Path(aside).rglob("*"))
-                    if path.is_file()
-                },
+                extra_files=model_files(self._model, Path(aside)),
                 manifest={
                     "data_hash": data_hash,
                     "settings": asdict(self.settings),
@@ -306,14 +301,11 @@ class _Training:
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         self._steps = settings.epochs * math.ceil(len(rows) / settings.queries_at_once)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
+        rate = warm_up_and_decay(settings.warm_up, self._steps)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, rate)
         self._loss = ListNetLoss(model, mini_batch_size=-1)
         self._rng = np.random.default_rng(seed)
         self._done = 0
-
-    def _rate(self, step: int) -> float:
-        warm = max(1.0, self._settings.warm_up * self._steps)
-        return min((step + 1) / warm, max(0.0, 1.0 - step / self._steps))
 
     def run_epoch(self, progress: Progress | None) -> None:
         import torch

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from argparse import ArgumentParser
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from labeling import dispatch
-from labeling.actions.training_rows import TrainingImport, import_training_rows
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.management.progress import Progress
+from labeling.management.training import add_training_arguments, import_rows
 
 
 class Command(WordedCommand):
@@ -26,11 +23,7 @@ class Command(WordedCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help=_("address of the project"))
-        parser.add_argument("file", nargs="?", type=Path, help=_("CSV file with text,category"))
-        parser.add_argument(
-            "--seed", type=int, default=0, help=_("seed of the training (default 0)")
-        )
+        add_training_arguments(parser, takes_file=True)
         parser.add_argument(
             "--fine-tune",
             action="store_true",
@@ -43,10 +36,7 @@ class Command(WordedCommand):
         project = find_project(slug)
         with refusals_in_words():
             if file is not None:
-                report = import_training_rows(
-                    project=project, rows=read_rows(file), by="command line"
-                )
-                self.stderr.write(imported(report))
+                self.stderr.write(import_rows(project, file))
             result = dispatch.run_here(
                 "train_classifier",
                 project_id=project.pk,
@@ -55,19 +45,6 @@ class Command(WordedCommand):
                 progress=Progress(),
             )
         self.stdout.write(trained(result))
-
-
-def imported(report: TrainingImport) -> str:
-    """What became of the rows, in a sentence."""
-    return ngettext(
-        "%(created)d row imported, %(known)d known already, %(held_out)d refused because their "
-        "text stands in the benchmark, %(other_label)d repeat a text under another label than the "
-        "one kept.",
-        "%(created)d rows imported, %(known)d known already, %(held_out)d refused because their "
-        "text stands in the benchmark, %(other_label)d repeat a text under another label than the "
-        "one kept.",
-        report.created,
-    ) % asdict(report)
 
 
 def trained(result: dict[str, Any]) -> str:
@@ -89,20 +66,3 @@ def trained(result: dict[str, Any]) -> str:
             result["rows"],
         )
     return said % {**result, "accuracy": f"{result['unseen_accuracy']:.1%}"}
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV with the columns text and category, or CommandError in words."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            if not {"text", "category"} <= set(reader.fieldnames or []):
-                raise CommandError(
-                    _("%(path)s needs a header with the columns text and category.")
-                    % {"path": path}
-                )
-            return [{"text": row["text"], "category": row["category"]} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(
-            _("%(path)s cannot be read: %(error)s") % {"path": path, "error": error}
-        ) from error

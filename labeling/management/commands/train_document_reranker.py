@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from labeling import dispatch
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.management.progress import Progress
+from labeling.management.training import add_training_arguments
 
 
 class Command(WordedCommand):
@@ -21,10 +22,7 @@ class Command(WordedCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help=_("address of the project"))
-        parser.add_argument(
-            "--seed", type=int, default=0, help=_("seed of the training (default 0)")
-        )
+        add_training_arguments(parser)
 
     def handle(self, *, slug: str, seed: int, **options: Any) -> None:
         project = find_project(slug)

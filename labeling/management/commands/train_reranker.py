@@ -11,10 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from labeling import dispatch
-from labeling.actions.training_rows import import_training_rows
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
-from labeling.management.commands.train_classifier import imported, read_rows
 from labeling.management.progress import Progress
+from labeling.management.training import add_training_arguments, import_rows
 
 
 class Command(WordedCommand):
@@ -27,13 +26,7 @@ class Command(WordedCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("slug", help=_("address of the project"))
-        parser.add_argument(
-            "file", nargs="?", type=Path, help=_("CSV with text,category: rows to import first")
-        )
-        parser.add_argument(
-            "--seed", type=int, default=0, help=_("seed of the training (default 0)")
-        )
+        add_training_arguments(parser, takes_file=True)
         parser.add_argument(
             "--epochs",
             type=int,
@@ -50,10 +43,7 @@ class Command(WordedCommand):
         progress = Progress()
         with refusals_in_words():
             if file is not None:
-                report = import_training_rows(
-                    project=project, rows=read_rows(file), by="command line"
-                )
-                self.stderr.write(imported(report))
+                self.stderr.write(import_rows(project, file))
             result = dispatch.run_here(
                 "train_reranker",
                 project_id=project.pk,
