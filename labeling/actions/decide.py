@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
 
 from labeling import rules
 from labeling.actions.events import event_fields
+from labeling.actions.opinion import Evidence, Opinion, first_candidate, gather, opinion
 from labeling.models import (
     AuditDraw,
     Decision,
@@ -21,89 +20,13 @@ from labeling.models import (
     PlanRow,
     Policy,
     Question,
-    Ranking,
     Rejection,
     Resolution,
     Run,
     Source,
     Task,
     TaskStatus,
-    Verdict,
 )
-from labeling.statistics.pooling import best_option, mean_pool
-
-UNK = "unk"
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What the verdicts of one task come to under a policy's rule."""
-
-    outcome: str
-    label_id: int | None
-    confidence: float | None
-    reason: str = ""
-    detail: str = ""
-
-
-@dataclass
-class Evidence:
-    """What a run knows of one task."""
-
-    ranking: Ranking | None = None
-    verdicts: list[Verdict] = field(default_factory=list)
-
-
-def gather(run: Run, task_ids: Sequence[int]) -> dict[int, Evidence]:
-    """Rankings and verdicts of the tasks, read from the source run where `run` decides again."""
-    source = run.source_run or run
-    evidence: dict[int, Evidence] = defaultdict(Evidence)
-    for ranking in Ranking.objects.filter(run=source, task_id__in=task_ids):
-        evidence[ranking.task_id].ranking = ranking
-    verdicts = Verdict.objects.filter(run=source, task_id__in=task_ids)
-    for verdict in verdicts.select_related("validator").order_by("validator_id"):
-        evidence[verdict.task_id].verdicts.append(verdict)
-    return evidence
-
-
-def opinion(policy: Policy, evidence: Evidence, *, question: str) -> Opinion:
-    """Apply the policy's rule to the verdicts of one task. Writes nothing."""
-    wanted = set(policy.rule["validators"])
-    relevant = [verdict for verdict in evidence.verdicts if verdict.validator_id in wanted]
-    failed = [verdict for verdict in relevant if verdict.failure]
-    if failed:
-        return Opinion(
-            Outcome.DEFER, None, None, DeferReason.VALIDATOR_FAILED, failed[0].failure[:300]
-        )
-    if len(relevant) < len(wanted) or not relevant:
-        return Opinion(Outcome.DEFER, None, None, DeferReason.NO_VERDICT)
-    if evidence.ranking is not None and evidence.ranking.flagged_script:
-        return Opinion(Outcome.DEFER, None, None, DeferReason.SCRIPT)
-    pooled = mean_pool([verdict.probabilities for verdict in relevant])
-    if question == Question.BINARY:
-        return _binary_opinion(policy, pooled, relevant[0].asked_label_id)
-    return _multiclass_opinion(policy, pooled)
-
-
-def _multiclass_opinion(policy: Policy, pooled: dict[str, float]) -> Opinion:
-    option, confidence = best_option(pooled)
-    if option == UNK:
-        return Opinion(Outcome.DEFER, None, confidence, DeferReason.UNK)
-    threshold = policy.rule["threshold"].get("multiclass")
-    if threshold is None or confidence < threshold:
-        return Opinion(Outcome.DEFER, int(option), confidence, DeferReason.LOW_CONFIDENCE)
-    return Opinion(Outcome.ACCEPT, int(option), confidence)
-
-
-def _binary_opinion(policy: Policy, pooled: dict[str, float], asked: int | None) -> Opinion:
-    yes, no = pooled.get("yes", 0.0), pooled.get("no", 0.0)
-    accept_at, reject_at = (policy.rule["threshold"].get(side) for side in ("yes", "no"))
-    # However low the thresholds were tuned, the likelier answer is the one that may be taken.
-    if accept_at is not None and yes >= max(accept_at, no):
-        return Opinion(Outcome.ACCEPT, asked, yes)
-    if reject_at is not None and no >= reject_at and no > yes:
-        return Opinion(Outcome.REJECT, asked, no)
-    return Opinion(Outcome.DEFER, asked, max(yes, no), DeferReason.LOW_CONFIDENCE)
 
 
 def decide(rows: Sequence[PlanRow]) -> dict[int, bool]:
@@ -177,7 +100,7 @@ class _Batch:
         obstacle = self._obstacle(task)
         if found is None or obstacle:
             reason = obstacle or DeferReason.NO_POLICY
-            label = found.label_id if found else _first_candidate(evidence)
+            label = found.label_id if found else first_candidate(evidence)
             confidence = found.confidence if found else None
             self._form(task, Opinion(Outcome.DEFER, label, confidence, reason))
             if found is not None:
@@ -338,11 +261,6 @@ def _settled(decision: Decision) -> int:
 def _draw(seed: str) -> float:
     """A number in [0, 1) that the stored seed reproduces."""
     return int(seed, 16) / float(16 ** len(seed))
-
-
-def _first_candidate(evidence: Evidence) -> int | None:
-    ranking = evidence.ranking
-    return int(ranking.candidates[0][0]) if ranking and ranking.candidates else None
 
 
 def defer_as_failed(rows: Sequence[PlanRow], sentence: str) -> None:

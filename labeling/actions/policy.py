@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import rules
-from labeling.actions.decide import Evidence, opinion
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
+from labeling.actions.opinion import Evidence, opinion
 from labeling.actions.rerun import decide_again
 from labeling.models import (
     BenchmarkItem,
