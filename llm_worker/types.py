@@ -177,11 +177,13 @@ class Call:
     `low` and `high`, in the order of the result's options, bound the probability of each option
     before they were normalised: equal where the server told it, apart where an option was so
     unlikely that the server did not list it. `cut` names what of the prompt was not shown whole.
+    `order` is the order in which the prompt offered the options, where it is not theirs.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     cut: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(len(self.low) == len(self.high), "A call bounds each option from both sides.")
@@ -193,9 +195,10 @@ class Call:
 class ValidationResult:
     """What one validator said of one task.
 
-    `tokens` counts the tokens read (0 where none are), `text_was_cut` says that the validator
-    did not see the whole text, `route` names how the probabilities were got, `latency_ms` is
-    the task's share of the time of its batch. `calls` are the calls to a server behind it.
+    `tokens` counts the tokens read by all calls (0 where none are), `cached_tokens` those of them
+    that a prefix cache had read before (None where the server does not tell), `text_was_cut` says
+    that the validator did not see the whole text, `route` names how the probabilities were got,
+    `latency_ms` is the task's share of the time of its batch. `calls` are the calls behind it.
     """
 
     task_id: int
@@ -207,12 +210,17 @@ class ValidationResult:
     route: str
     text_was_cut: bool = False
     calls: tuple[Call, ...] = ()
+    cached_tokens: int | None = None
 
     def __post_init__(self) -> None:
         where = f"Task {self.task_id}:"
         sane = math.isfinite(self.latency_ms) and self.latency_ms >= 0.0
         _require(sane, f"{where} the latency {self.latency_ms} is not a time.")
         _require(self.tokens >= 0, f"{where} the number of tokens is below 0.")
+        cached = self.cached_tokens or 0
+        _require(
+            0 <= cached <= self.tokens, f"{where} {cached} of {self.tokens} tokens are cached."
+        )
         _require(bool(self.route), f"{where} the result names no route.")
         if self.question == "binary":
             _require(

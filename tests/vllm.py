@@ -44,6 +44,7 @@ class VllmServer:
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32"]
         # Compiling so small a model takes longer than it saves.
         command += ["--max-model-len", str(tiny_llm.CONTEXT), "--enforce-eager"]
+        command += ["--enable-prompt-tokens-details"]
         environment = os.environ | {
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",

@@ -46,10 +46,12 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one reply says: log-probability by token id, and the prompt tokens it counted."""
+    """What one reply says: log-probability by token id, the prompt tokens it counted, and how many
+    of them a prefix cache held (None where it does not say)."""
 
     found: Mapping[int, float]
     prompt_tokens: int
+    cached_tokens: int | None = None
 
 
 def request_body(
@@ -98,7 +100,8 @@ def read_reply(reply: Any) -> Reading:
         (first, *_) = reply["choices"][0]["logprobs"]["content"]
         listed = [first, *first["top_logprobs"]]
         found = {_token_id(entry["token"]): _log_probability(entry["logprob"]) for entry in listed}
-        prompt_tokens = reply["usage"]["prompt_tokens"]
+        usage = reply["usage"]
+        prompt_tokens = usage["prompt_tokens"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadReplyError(
             f"The reply holds no log-probabilities of a first token ({type(error).__name__}: "
@@ -106,7 +109,20 @@ def read_reply(reply: Any) -> Reading:
         ) from error
     if not isinstance(prompt_tokens, int) or prompt_tokens < 0:
         raise BadReplyError(f"The reply counts {prompt_tokens!r} tokens in the prompt.")
-    return Reading(found, prompt_tokens)
+    return Reading(found, prompt_tokens, cached_tokens(usage, prompt_tokens))
+
+
+def cached_tokens(usage: Mapping[str, Any], prompt_tokens: int) -> int | None:
+    """How many of the prompt's tokens a prefix cache held; None where the server does not say, or
+    says what cannot be true. A count for the accounts is no reason to throw an answer away.
+
+    vLLM says it with `--enable-prompt-tokens-details`.
+    """
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    if type(cached) is int and 0 <= cached <= prompt_tokens:
+        return cached
+    return None
 
 
 def call_of(route: Route, reading: Reading, tokens: Tokens, symbols: Sequence[str]) -> Call:

@@ -191,6 +191,7 @@ class VllmServerValidator:
             route=route.value,
             text_was_cut="text" in prompt.cut,
             calls=(Call(call.low, call.high, prompt.cut),),
+            cached_tokens=reading.cached_tokens,
         )
 
 

@@ -68,6 +68,25 @@ def test_a_reply_is_read_by_token_id() -> None:
 
 
 @pytest.mark.parametrize(
+    ("details", "cached"),
+    [
+        ({"cached_tokens": 96}, 96),
+        ({"cached_tokens": 0}, 0),
+        ({"cached_tokens": None}, None),
+        ({"cached_tokens": 101}, None),
+        ({"cached_tokens": -1}, None),
+        ({"cached_tokens": True}, None),
+        ("many", None),
+        (None, None),
+    ],
+)
+def test_cached_tokens_are_counted_where_the_server_tells_them(details: Any, cached: Any) -> None:
+    told = reply(("token_id:11", -0.5))
+    told["usage"]["prompt_tokens_details"] = details
+    assert read_reply(told).cached_tokens == cached
+
+
+@pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ([], "no log-probabilities"),

@@ -177,6 +177,16 @@ def test_probabilities_are_those_of_the_model_itself(
         assert result.probabilities.mass == pytest.approx(mass, abs=TOLERANCE)
 
 
+def test_the_prefix_that_tasks_share_is_read_once(
+    vllm_server: VllmServer, passport: Passport
+) -> None:
+    chosen = validator(vllm_server, passport, domain="A shop for one test.")
+    results, _failures = validate_all(chosen, [asked(place, f"case {place}") for place in range(2)])
+    results += validate_all(chosen, [asked(2, "case of its own")])[0]
+    assert results[2].cached_tokens is not None
+    assert results[2].tokens / 2 < results[2].cached_tokens < results[2].tokens
+
+
 def test_another_text_gets_another_answer(vllm_server: VllmServer, passport: Passport) -> None:
     requests = [asked(place, text) for place, text in enumerate(["late parcel", "zzz", "money?"])]
     results, _failures = validate_all(validator(vllm_server, passport), requests)
