@@ -1,10 +1,17 @@
-"""What the verdicts of one task come to under a policy's rule. Writes nothing."""
+"""What the verdicts of one task come to under a policy's rule. Writes nothing.
+
+`Policy.rule` is read here: `{"pool", "validators", "threshold"}`, and where they are wanted
+`"weights"`, `"temperature"`, `"floor"` (see `statistics.pooling`), `"least_mass"` and `"stages"`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.utils.translation import gettext as _
 
 from labeling.models import (
     DeferReason,
@@ -15,20 +22,25 @@ from labeling.models import (
     Run,
     Verdict,
 )
-from labeling.statistics.pooling import best_option, mean_pool
+from labeling.statistics.pooling import best_option, pool
 
 UNK = "unk"
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What the verdicts of one task come to under a policy's rule."""
+    """What the verdicts of one task come to under a policy's rule.
+
+    `stage` is the place of the stage of a cascade that settled it, from 0; None where the rule is
+    no cascade, or nothing was settled.
+    """
 
     outcome: str
     label_id: int | None
     confidence: float | None
     reason: str = ""
     detail: str = ""
+    stage: int | None = None
 
 
 @dataclass
@@ -37,6 +49,15 @@ class Evidence:
 
     ranking: Ranking | None = None
     verdicts: list[Verdict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StageRule:
+    """A stage of a cascade: who has been asked by then, and from where on it decides."""
+
+    validators: frozenset[int]
+    threshold: Mapping[str, float | None]
+    classifier_alone: bool = False
 
 
 def gather(run: Run, task_ids: Sequence[int]) -> dict[int, Evidence]:
@@ -51,38 +72,135 @@ def gather(run: Run, task_ids: Sequence[int]) -> dict[int, Evidence]:
     return evidence
 
 
+def stages_of(rule: Mapping[str, Any]) -> list[StageRule]:
+    """The stages of a cascade in order; the rule itself, over all validators, is the last one and
+    without a cascade the only one."""
+    stages = []
+    asked: frozenset[int] = frozenset()
+    for stage in rule.get("stages", ()):
+        asked |= frozenset(stage["validators"])
+        stages.append(StageRule(asked, stage["threshold"], classifier_alone=not asked))
+    return [*stages, StageRule(frozenset(rule["validators"]), rule["threshold"])]
+
+
 def opinion(policy: Policy, evidence: Evidence, *, question: str) -> Opinion:
-    """Apply the policy's rule to the verdicts of one task. Writes nothing."""
-    wanted = set(policy.rule["validators"])
-    relevant = [verdict for verdict in evidence.verdicts if verdict.validator_id in wanted]
+    """Apply the policy's rule to the verdicts of one task.
+
+    The first stage that is sure settles it, whatever is known or missing of validators that only
+    later stages ask; else it is left to people with the reason of the last stage.
+    """
+    if evidence.ranking is not None and evidence.ranking.flagged_script:
+        return Opinion(Outcome.DEFER, None, None, DeferReason.SCRIPT)
+    stages = stages_of(policy.rule)
+    found = Opinion(Outcome.DEFER, None, None, DeferReason.NO_VERDICT)
+    for place, stage in enumerate(stages):
+        found = opinion_at(policy.rule, stage, evidence, question=question)
+        if found.outcome != Outcome.DEFER:
+            return replace(found, stage=place) if len(stages) > 1 else found
+    return found
+
+
+def to_ask(policy: Policy, evidence: Evidence, *, question: str) -> frozenset[int]:
+    """The validators that the cascade has yet to ask of a task, as far as is known now.
+
+    None where an earlier stage settled it, and none where asking on would settle nothing.
+    """
+    if evidence.ranking is not None and evidence.ranking.flagged_script:
+        return frozenset()
+    known = {verdict.validator_id for verdict in evidence.verdicts}
+    for stage in stages_of(policy.rule):
+        if stage.validators - known:
+            return stage.validators - known
+        failed = any(
+            verdict.failure
+            for verdict in evidence.verdicts
+            if verdict.validator_id in stage.validators
+        )
+        found = opinion_at(policy.rule, stage, evidence, question=question)
+        if failed or found.outcome != Outcome.DEFER:
+            return frozenset()
+    return frozenset()
+
+
+def opinion_at(
+    rule: Mapping[str, Any], stage: StageRule, evidence: Evidence, *, question: str
+) -> Opinion:
+    """What one stage of the rule makes of the verdicts of the validators asked by then."""
+    if stage.classifier_alone:
+        return _classifier_alone(stage, evidence, question)
+    relevant = [one for one in evidence.verdicts if one.validator_id in stage.validators]
     failed = [verdict for verdict in relevant if verdict.failure]
     if failed:
         return Opinion(
             Outcome.DEFER, None, None, DeferReason.VALIDATOR_FAILED, failed[0].failure[:300]
         )
-    if len(relevant) < len(wanted) or not relevant:
+    if len(relevant) < len(stage.validators) or not relevant:
         return Opinion(Outcome.DEFER, None, None, DeferReason.NO_VERDICT)
-    if evidence.ranking is not None and evidence.ranking.flagged_script:
-        return Opinion(Outcome.DEFER, None, None, DeferReason.SCRIPT)
-    pooled = mean_pool([verdict.probabilities for verdict in relevant])
+    pooled = pool(rule, {verdict.validator_id: verdict.probabilities for verdict in relevant})
+    asked = relevant[0].asked_label_id
+    found = _settled(question, stage.threshold, pooled, asked)
+    lacking = _lowest_mass(rule, relevant)
+    if lacking is None:
+        return found
+    return Opinion(Outcome.DEFER, found.label_id, found.confidence, DeferReason.LOW_MASS, lacking)
+
+
+def _classifier_alone(stage: StageRule, evidence: Evidence, question: str) -> Opinion:
+    """The first candidate at its probability after reranking, which no validator has looked at."""
+    first = first_candidate(evidence)
+    if first is None or evidence.ranking is None:
+        return Opinion(Outcome.DEFER, None, None, DeferReason.NO_VERDICT)
+    confidence = float(evidence.ranking.candidates[0][1])
     if question == Question.BINARY:
-        return _binary_opinion(policy, pooled, relevant[0].asked_label_id)
-    return _multiclass_opinion(policy, pooled)
+        pooled = {"yes": confidence, "no": 1.0 - confidence}
+        return _settled(question, stage.threshold, pooled, first)
+    return _settled(question, stage.threshold, {str(first): confidence}, None)
 
 
-def _multiclass_opinion(policy: Policy, pooled: dict[str, float]) -> Opinion:
+def _lowest_mass(rule: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str | None:
+    """In words, where a validator gave the options so little of its probability that it wanted to
+    say something else; None if none did."""
+    least = rule.get("least_mass")
+    if least is None:
+        return None
+    lowest = min(verdicts, key=lambda verdict: (verdict.mass or 0.0, verdict.validator_id))
+    mass = lowest.mass or 0.0
+    if mass >= least:
+        return None
+    return _(
+        "%(validator)s gave only %(mass)s of its probability to the options; the least that counts "
+        "is %(least)s."
+    ) % {"validator": lowest.validator.name, "mass": f"{mass:.1%}", "least": f"{least:.1%}"}
+
+
+def _settled(
+    question: str,
+    threshold: Mapping[str, float | None],
+    pooled: Mapping[str, float],
+    asked: int | None,
+) -> Opinion:
+    if question == Question.BINARY:
+        return _binary_opinion(threshold, pooled, asked)
+    return _multiclass_opinion(threshold, pooled)
+
+
+def _multiclass_opinion(
+    threshold: Mapping[str, float | None], pooled: Mapping[str, float]
+) -> Opinion:
     option, confidence = best_option(pooled)
     if option == UNK:
         return Opinion(Outcome.DEFER, None, confidence, DeferReason.UNK)
-    threshold = policy.rule["threshold"].get("multiclass")
-    if threshold is None or confidence < threshold:
+    accept_at = threshold.get("multiclass")
+    if accept_at is None or confidence < accept_at:
         return Opinion(Outcome.DEFER, int(option), confidence, DeferReason.LOW_CONFIDENCE)
     return Opinion(Outcome.ACCEPT, int(option), confidence)
 
 
-def _binary_opinion(policy: Policy, pooled: dict[str, float], asked: int | None) -> Opinion:
+def _binary_opinion(
+    threshold: Mapping[str, float | None], pooled: Mapping[str, float], asked: int | None
+) -> Opinion:
     yes, no = pooled.get("yes", 0.0), pooled.get("no", 0.0)
-    accept_at, reject_at = (policy.rule["threshold"].get(side) for side in ("yes", "no"))
+    accept_at, reject_at = (threshold.get(side) for side in ("yes", "no"))
     # However low the thresholds were tuned, the likelier answer is the one that may be taken.
     if accept_at is not None and yes >= max(accept_at, no):
         return Opinion(Outcome.ACCEPT, asked, yes)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from labeling import rules
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
-from labeling.actions.opinion import Evidence, opinion
+from labeling.actions.opinion import opinion
+from labeling.actions.pool_rule import pool_rule
 from labeling.actions.rerun import decide_again
+from labeling.actions.scored import Scored, scored_items
 from labeling.models import (
-    BenchmarkItem,
     Configuration,
     Member,
     Outcome,
@@ -26,88 +27,36 @@ from labeling.models import (
     Policy,
     Project,
     Question,
-    Ranking,
-    ReferenceOutcome,
-    Verdict,
 )
 from labeling.statistics.acceptance import AcceptanceMetrics, Judged, acceptance_metrics
+from labeling.statistics.pooling import MEAN
 from labeling.statistics.thresholds import TunedThreshold, loosest_threshold
 
 MIN_TUNE_ROWS = 20
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A benchmark task with its reference and what the machines said of it."""
-
-    item: BenchmarkItem
-    conf_labels: frozenset[int]
-    evidence: Evidence
-
-    def is_right(self, label_id: int | None) -> bool:
-        return rules.is_right(
-            label_id,
-            reference=self.item.reference,
-            reference_label=self.item.reference_label_id,
-            conf_labels=self.conf_labels,
-        )
-
-
-def scored_items(configuration: Configuration, parts: Sequence[str]) -> tuple[list[Scored], int]:
-    """Settled benchmark items of `parts` with the newest verdicts under `configuration`, and how
-    many settled items had none (not scored, so not counted)."""
-    items = list(
-        BenchmarkItem.objects.filter(project_id=configuration.project_id, part__in=parts)
-        .exclude(reference=ReferenceOutcome.OPEN)
-        .prefetch_related("reference_conf_labels")
-        .select_related("task")
-        .order_by("pk")
-    )
-    evidence = _newest_evidence(configuration, items)
-    scored = [
-        Scored(
-            item,
-            frozenset(label.pk for label in item.reference_conf_labels.all()),
-            evidence[item.task_id],
-        )
-        for item in items
-        if item.task_id in evidence
-    ]
-    return scored, len(items) - len(scored)
-
-
-def _newest_evidence(
-    configuration: Configuration, items: Sequence[BenchmarkItem]
-) -> dict[int, Evidence]:
-    revisions = {item.task_id: item.task.revision for item in items}
-    evidence: dict[int, Evidence] = {}
-    rankings = Ranking.objects.filter(
-        run__configuration=configuration, task_id__in=list(revisions)
-    ).order_by("run_id")
-    for ranking in rankings:
-        if revisions[ranking.task_id] == ranking.revision:
-            evidence[ranking.task_id] = Evidence(ranking=ranking)
-    verdicts = Verdict.objects.filter(
-        run__configuration=configuration, task_id__in=list(evidence)
-    ).order_by("validator_id")
-    for verdict in verdicts:
-        newest = evidence[verdict.task_id].ranking
-        if newest is not None and newest.run_id == verdict.run_id:
-            evidence[verdict.task_id].verdicts.append(verdict)
-    return {task_id: found for task_id, found in evidence.items() if found.verdicts}
-
-
 def fit_policy(
-    *, project: Project, configuration: Configuration, target: float, by: Actor
+    *,
+    project: Project,
+    configuration: Configuration,
+    target: float,
+    by: Actor,
+    pool: str = MEAN,
+    least_mass: float | None = None,
 ) -> Policy:
-    """A draft policy: the mean of the validators' probabilities, accepted at the loosest threshold
+    """A draft policy: the validators' probabilities pooled, accepted at the loosest threshold
     whose accuracy on *tune* is at least `target`. Tuned, not certified.
 
-    Refuses where *tune* has fewer than 20 scored answers. A side on which no threshold reaches the
-    target has threshold None and accepts nothing.
+    A fitted pool that is not better than the mean gives way to it. Below `least_mass` (the
+    project's unless given) an answer settles nothing. Refuses where *tune* has fewer than 20
+    scored answers. A side on which no threshold reaches the target has threshold None and accepts
+    nothing.
     """
     if not 0.0 < target <= 1.0:
         raise ActionRefused(_("The target accuracy lies above 0 and is at most 1."))
+    least = project.least_mass if least_mass is None else least_mass
+    if not 0.0 <= least <= 1.0:
+        raise ActionRefused(_("The least mass lies between 0 and 1."))
     scored, unscored = scored_items(configuration, [Part.TUNE])
     if len(scored) < MIN_TUNE_ROWS:
         raise ActionRefused(
@@ -118,23 +67,40 @@ def fit_policy(
             )
             % {"n": len(scored), "need": MIN_TUNE_ROWS}
         )
+    question = str(configuration.content["question"])
     validators = [entry["id"] for entry in configuration.content["validators"]]
-    thresholds = _tune(validators, scored, str(configuration.content["question"]), target)
-    return _save(project, configuration, validators, thresholds, scored, unscored, target, by)
+    pooled, pooled_evidence = pool_rule(
+        pool, validators=validators, scored=scored, question=question
+    )
+    rule = {**pooled, "validators": validators, "least_mass": least}
+    tuned = _tune(rule, scored, question, target)
+    rule["threshold"] = thresholds_of(tuned)
+    evidence = {
+        "part": Part.TUNE,
+        "target_accuracy": target,
+        "rows": len(scored),
+        "not_scored": unscored,
+        "rows_hash": _rows_hash(scored),
+        "pool": pooled_evidence,
+        "tuned": {side: asdict(found) if found else None for side, found in tuned.items()},
+    }
+    return _save(project, configuration, rule, evidence, by)
+
+
+def thresholds_of(tuned: Mapping[str, TunedThreshold | None]) -> dict[str, float | None]:
+    return {side: found.threshold if found else None for side, found in tuned.items()}
 
 
 def _tune(
-    validators: list[int], scored: Sequence[Scored], question: str, target: float
+    rule: Mapping[str, Any], scored: Sequence[Scored], question: str, target: float
 ) -> dict[str, TunedThreshold | None]:
+    def loosest(side: str, outcome: str) -> TunedThreshold | None:
+        trial = Policy(rule={**rule, "threshold": {side: 0.0}})
+        return _loosest(trial, scored, question, outcome, target)
+
     if question == Question.MULTICLASS:
-        trial = Policy(rule={"validators": validators, "threshold": {"multiclass": 0.0}})
-        return {"multiclass": _loosest(trial, scored, question, Outcome.ACCEPT, target)}
-    yes = Policy(rule={"validators": validators, "threshold": {"yes": 0.0}})
-    no = Policy(rule={"validators": validators, "threshold": {"no": 0.0}})
-    return {
-        "yes": _loosest(yes, scored, question, Outcome.ACCEPT, target),
-        "no": _loosest(no, scored, question, Outcome.REJECT, target),
-    }
+        return {"multiclass": loosest("multiclass", Outcome.ACCEPT)}
+    return {"yes": loosest("yes", Outcome.ACCEPT), "no": loosest("no", Outcome.REJECT)}
 
 
 def _loosest(
@@ -155,11 +121,8 @@ def _loosest(
 def _save(
     project: Project,
     configuration: Configuration,
-    validators: list[int],
-    thresholds: dict[str, TunedThreshold | None],
-    scored: Sequence[Scored],
-    unscored: int,
-    target: float,
+    rule: dict[str, Any],
+    evidence: dict[str, Any],
     by: Actor,
 ) -> Policy:
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -168,21 +131,8 @@ def _save(
         project=project,
         version=(latest or 0) + 1,
         configuration=configuration,
-        rule={
-            "pool": "mean",
-            "validators": validators,
-            "threshold": {
-                side: tuned.threshold if tuned else None for side, tuned in thresholds.items()
-            },
-        },
-        evidence={
-            "part": Part.TUNE,
-            "target_accuracy": target,
-            "rows": len(scored),
-            "not_scored": unscored,
-            "rows_hash": _rows_hash(scored),
-            "tuned": {side: asdict(tuned) if tuned else None for side, tuned in thresholds.items()},
-        },
+        rule=rule,
+        evidence=evidence,
         created_by=by if isinstance(by, Member) else None,
     )
     record(project, by, "policy_fitted", policy, new={"version": policy.version, **policy.rule})

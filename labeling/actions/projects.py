@@ -34,6 +34,7 @@ SETTINGS = (
     "lease_minutes",
     "audit_share",
     "target_accuracy",
+    "least_mass",
     "retrieve_for",
     "documents_found",
     "documents_kept",

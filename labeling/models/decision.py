@@ -23,6 +23,7 @@ class Outcome(models.TextChoices):
 class DeferReason(models.TextChoices):
     LOW_CONFIDENCE = "low_confidence", _("not confident enough")
     UNK = "unk", _("the validators think that no candidate fits")
+    LOW_MASS = "low_mass", _("a validator wanted to say something else than the options")
     NO_POLICY = "no_policy", _("no policy is active")
     CONFIGURATION_DIFFERS = (
         "configuration_differs",

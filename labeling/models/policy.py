@@ -14,7 +14,11 @@ from labeling.models.run import Configuration, FrozenModel
 class Policy(FrozenModel):
     """`rule` and `evidence` never change; which version is in use does.
 
-    `rule`: {"pool": "mean", "validators": [id, ...], "threshold": {"multiclass": t, "binary": t}}.
+    `rule`: {"pool": "mean" | "linear" | "log_linear", "validators": [id, ...],
+    "threshold": {"multiclass": t} | {"yes": t, "no": t}}; for a fitted pool "weights"
+    ({"<id>": w}), for a log-linear one "temperature" and "floor"; and where they are wanted
+    "least_mass" and "stages" ([{"validators": [id, ...], "threshold": {...}}], those of a cascade
+    that come before the rule itself).
     `evidence`: what the rule was fitted on (part, rows, hash of the rows, accuracy, coverage).
     `certificate` is empty for a rule that was tuned but not certified.
     """

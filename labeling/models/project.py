@@ -102,6 +102,13 @@ class Project(models.Model):
     )
     audit_share = share_field(0.05, _("Share of accepted tasks drawn for a blind audit."))
     target_accuracy = share_field(0.95, _("Accuracy that accepted tasks are tuned to reach."))
+    least_mass = share_field(
+        0.5,
+        _(
+            "Least share of its probability that a validator has to give to the options, for its "
+            "answer to count. Below it the validator wanted to say something else."
+        ),
+    )
     retrieve_for = models.CharField(
         max_length=6,
         choices=RetrievalQuery.choices,
@@ -145,7 +152,13 @@ class Project(models.Model):
                     condition=Q(**{f"{name}__gte": 0.0, f"{name}__lte": 1.0}),
                     name=f"project_{name}_is_share",
                 )
-                for name in ("blind_share", "audit_share", "target_accuracy", "least_similarity")
+                for name in (
+                    "blind_share",
+                    "audit_share",
+                    "target_accuracy",
+                    "least_mass",
+                    "least_similarity",
+                )
             ),
         ]
 

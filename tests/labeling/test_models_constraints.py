@@ -220,6 +220,7 @@ CASES: list[Case] = [
     ("project_blind_share_is_share", change(Project, blind_share=1.1)),
     ("project_audit_share_is_share", change(Project, audit_share=-0.1)),
     ("project_target_accuracy_is_share", change(Project, target_accuracy=95)),
+    ("project_least_mass_is_share", change(Project, least_mass=1.5)),
     ("project_least_similarity_is_share", change(Project, least_similarity=-0.5)),
     ("project_documents_found_ge_kept", change(Project, documents_found=4, documents_kept=5)),
     (

@@ -12,8 +12,9 @@ from labeling.actions.policy import (
     activate_policy,
     fit_policy,
     measure,
-    scored_items,
 )
+from labeling.actions.pool_rule import pool_in_words
+from labeling.actions.scored import scored_items
 from labeling.models import (
     BenchmarkItem,
     Event,
@@ -71,9 +72,13 @@ def tune(scene: Scene, right: int, wrong: int, *, part: str = "tune") -> None:
         reference(scene, sure_of_a(0.6), "b", part)
 
 
-def fitted(scene: Scene, target: float = 0.95) -> Policy:
+def fitted(scene: Scene, target: float = 0.95, **wanted: Any) -> Policy:
     return fit_policy(
-        project=scene.project, configuration=scene.configuration, target=target, by="test"
+        project=scene.project,
+        configuration=scene.configuration,
+        target=target,
+        by="test",
+        **wanted,
     )
 
 
@@ -134,6 +139,79 @@ def test_what_is_left_to_people_is_not_counted_as_wrong(scene: Scene) -> None:
     reference(scene, sure_of_a(0.99), "b", flagged_script=True)
     policy = fitted(scene, 1.0)
     assert policy.rule["threshold"]["multiclass"] == pytest.approx(0.9)
+
+
+def differ(scene: Scene, rows: int) -> None:
+    """The first validator knows, the second guesses."""
+    for n in range(rows):
+        right, wrong = ("a", "b") if n % 2 else ("b", "a")
+        guess = {right: 0.5, wrong: 0.4, "unk": 0.1} if n % 4 < 2 else {right: 0.1, wrong: 0.9}
+        task = scene.task({right: 0.9, wrong: 0.05, "unk": 0.05}, guess)
+        make_benchmark_item(
+            task, "tune", reference="label", reference_label=label_of(scene.project, right)
+        )
+
+
+@pytest.mark.parametrize("pool", ["linear", "log_linear"])
+def test_a_fitted_pool_that_helps_is_kept_with_its_figures(scene: Scene, pool: str) -> None:
+    differ(scene, 40)
+    policy = fitted(scene, 0.9, pool=pool)
+    assert policy.rule["pool"] == pool
+    knows, guesses = (policy.rule["weights"][str(one.pk)] for one in scene.validators)
+    assert knows > 0.6 > guesses
+    said = policy.evidence["pool"]
+    assert said["used"] == pool
+    assert said["fitted_loss"] < said["mean_loss"]
+    assert said["low"] <= said["difference"] <= said["high"]
+    assert "not fitted on" in pool_in_words(said)
+    found = measure(policy, ["tune"])
+    assert (found.accuracy.value, found.coverage.value) == (1.0, 1.0)
+
+
+def test_a_fitted_pool_that_does_not_help_gives_way_to_the_mean_and_says_so(scene: Scene) -> None:
+    tune(scene, right=30, wrong=0)  # both say the same: no weights can be better
+    policy = fitted(scene, 0.9, pool="linear")
+    assert policy.rule["pool"] == "mean"
+    assert "weights" not in policy.rule
+    assert policy.evidence["pool"]["asked_for"] == "linear"
+    assert policy.evidence["pool"]["why"] == "not_better"
+    assert "the mean is used" in pool_in_words(policy.evidence["pool"])
+
+
+def test_one_validator_leaves_nothing_to_weigh() -> None:
+    scene = make_scene(validators=1)
+    tune(scene, right=20, wrong=0)
+    policy = fitted(scene, 0.9, pool="log_linear")
+    assert policy.rule["pool"] == "mean"
+    assert "one validator" in pool_in_words(policy.evidence["pool"])
+
+
+def test_few_rows_with_every_verdict_leave_the_mean(scene: Scene) -> None:
+    differ(scene, 10)
+    for _ in range(10):
+        make_benchmark_item(
+            scene.task(sure_of_a(0.9), "Away."),
+            "tune",
+            reference="label",
+            reference_label=label_of(scene.project, "a"),
+        )
+    policy = fitted(scene, 0.9, pool="linear")
+    assert policy.rule["pool"] == "mean"
+    assert "Only 10 answers" in pool_in_words(policy.evidence["pool"])
+
+
+def test_an_unknown_pool_is_refused(scene: Scene) -> None:
+    tune(scene, right=20, wrong=0)
+    with pytest.raises(ActionRefused, match="no pool “median”"):
+        fitted(scene, 0.9, pool="median")
+
+
+def test_the_least_mass_is_the_projects_unless_given(scene: Scene) -> None:
+    tune(scene, right=20, wrong=0)
+    assert fitted(scene).rule["least_mass"] == 0.5
+    assert fitted(scene, least_mass=0.8).rule["least_mass"] == 0.8
+    with pytest.raises(ActionRefused, match="between 0 and 1"):
+        fitted(scene, least_mass=1.5)
 
 
 def test_each_side_of_a_binary_question_has_its_own_threshold(binary: Scene) -> None:

@@ -8,13 +8,16 @@ from rest_framework import serializers
 
 from labeling.api.base import StrictSerializer
 from labeling.models import Part, Policy, TaskStatus
+from labeling.statistics.pooling import MEAN, POOLS
 
 
 class PolicySerializer(serializers.ModelSerializer[Policy]):
     status = serializers.CharField(help_text="draft, active or retired.")
     configuration = serializers.CharField(source="configuration.content_hash")
     model_version = serializers.CharField(source="configuration.content.model_version")
-    rule = serializers.DictField(help_text="Validators by number, and the thresholds.")
+    rule = serializers.DictField(
+        help_text="How verdicts are pooled, validators by number, the thresholds."
+    )
     evidence = serializers.DictField(help_text="What the rule was fitted on.")
     certificate = serializers.DictField(
         allow_null=True, help_text="Null for a rule that was tuned and not certified."
@@ -41,6 +44,19 @@ class FitSerializer(StrictSerializer):
     )
     model_version = serializers.CharField(
         required=False, help_text="Default: the newest the project has predictions of."
+    )
+    pool = serializers.ChoiceField(
+        POOLS,
+        default=MEAN,
+        help_text="How verdicts are put together. Weights are fitted on tune, and give way to the "
+        "mean where they are not better on answers that they were not fitted on.",
+    )
+    least_mass = serializers.FloatField(
+        required=False,
+        min_value=0.0,
+        max_value=1.0,
+        help_text="Probability on the options below which an answer settles nothing. Default: the "
+        "project's.",
     )
 
 

@@ -74,6 +74,8 @@ class PoliciesView(ProjectEndpoint):
             configuration=configuration_of(self.project, body.get("model_version")),
             target=body.get("target_accuracy", self.project.target_accuracy),
             by=self.member,
+            pool=body["pool"],
+            least_mass=body.get("least_mass"),
         )
         return Response(PolicySerializer(policy).data, status=status.HTTP_201_CREATED)
 
@@ -130,6 +132,7 @@ class PreviewView(ProjectEndpoint):
             rule={
                 "pool": "mean",
                 "validators": [entry["id"] for entry in configuration.content["validators"]],
+                "least_mass": self.project.least_mass,
                 "threshold": {"multiclass": threshold, "yes": threshold},
             },
         )

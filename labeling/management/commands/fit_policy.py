@@ -10,23 +10,37 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.actions.policy import activate_policy, fit_policy, measure
+from labeling.actions.pool_rule import pool_in_words
 from labeling.actions.runs import configuration_for
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.models import ModelVersion, Part, Project
 from labeling.statistics.intervals import Share
+from labeling.statistics.pooling import MEAN, POOLS
 
 
 class Command(WordedCommand):
     help = gettext_lazy(
-        "Fit a policy on the benchmark part tune: the mean of the validators' probabilities and "
-        "the loosest threshold that reaches the target accuracy there. Tuned, not certified: on "
-        "new texts the accuracy can be lower. Measured on certify and test."
+        "Fit a policy on the benchmark part tune: the validators' probabilities, averaged or "
+        "pooled by fitted weights, and the loosest threshold that reaches the target accuracy "
+        "there. Tuned, not certified: on new texts the accuracy can be lower. Measured on certify "
+        "and test."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help=_("address of the project"))
         parser.add_argument("--target", type=float, help=_("accuracy (default: the project's)"))
         parser.add_argument("--model-version", help=_("default: the newest"))
+        parser.add_argument(
+            "--pool",
+            choices=POOLS,
+            default=MEAN,
+            help=_("how verdicts are put together; fitted weights only where they help (mean)"),
+        )
+        parser.add_argument(
+            "--least-mass",
+            type=float,
+            help=_("probability on the options below which an answer does not count (project's)"),
+        )
         parser.add_argument("--activate", action="store_true", help=_("let it decide from now on"))
 
     def handle(
@@ -35,6 +49,8 @@ class Command(WordedCommand):
         slug: str,
         target: float | None,
         model_version: str | None,
+        pool: str,
+        least_mass: float | None,
         activate: bool,
         **options: Any,
     ) -> None:
@@ -45,6 +61,8 @@ class Command(WordedCommand):
                 configuration=configuration_for(_version(project, model_version)),
                 target=project.target_accuracy if target is None else target,
                 by="command line",
+                pool=pool,
+                least_mass=least_mass,
             )
             if activate:
                 activate_policy(policy=policy, by="command line")
@@ -52,6 +70,8 @@ class Command(WordedCommand):
             _("Policy v%(version)d: thresholds %(thresholds)s")
             % {"version": policy.version, "thresholds": policy.rule["threshold"]}
         )
+        if about := pool_in_words(policy.evidence["pool"]):
+            self.stdout.write(f"  {about}")
         metrics = measure(policy, [Part.CERTIFY, Part.TEST])
         accuracy = _("accuracy of the accepted on certify and test: %(share)s")
         self.stdout.write("  " + accuracy % {"share": shown(metrics.accuracy)})
