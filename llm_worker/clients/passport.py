@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from llm_worker.clients.bias import NO_REMEDY, Bias
 from llm_worker.clients.option_routes import Route, Tokens
 from llm_worker.errors import ArtifactError, InvalidRequestError
 from llm_worker.prompts.families import family_of
@@ -51,7 +52,8 @@ class ServedModel:
     """Everything that shapes the answers of a model behind a server.
 
     `domain` is what the project says of its texts, as it was at registration: a prompt does not
-    change under a validator. `family_digest` is that of the words (`PromptFamily.digest`).
+    change under a validator. `family_digest` is that of the words (`PromptFamily.digest`), `bias`
+    what is done about the model's likes for digits and places.
     """
 
     url: str
@@ -61,12 +63,14 @@ class ServedModel:
     domain: str
     reads_documents: bool
     passport: Passport
+    bias: Bias = NO_REMEDY
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, for `from_json`."""
         content = asdict(self)
         content["passport"]["warnings"] = list(self.passport.warnings)
         content["passport"]["route"] = self.passport.route.value
+        content["bias"]["offsets"] = list(self.bias.offsets)
         return content
 
     @classmethod
@@ -88,7 +92,10 @@ class ServedModel:
                 }
             )
             names = ("url", "model", "family", "family_digest", "domain", "reads_documents")
-            served = cls(**{name: content[name] for name in names}, passport=passport)
+            bias = Bias(**content.get("bias", {}))  # before there was any, it was not treated
+            bias = replace(bias, offsets=tuple(bias.offsets))
+            known = {name: content[name] for name in names}
+            served = cls(**known, passport=passport, bias=bias)
             digest = family_of(served.family).digest
         except (KeyError, TypeError, ValueError, AttributeError, InvalidRequestError) as error:
             raise ArtifactError(

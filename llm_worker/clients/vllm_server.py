@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
+from llm_worker.clients.asking import answer_all, shared_prefix
 from llm_worker.clients.json_server import JsonServer, Patience
 from llm_worker.clients.option_routes import call_of, probabilities, read_reply, request_body
 from llm_worker.clients.passport import ServedModel
@@ -20,15 +21,13 @@ from llm_worker.clients.probe import count, option_tokens, probe_prompt, served
 from llm_worker.errors import (
     BadReplyError,
     RequestRefusedError,
-    ServerAwayError,
     UnsuitableServerError,
-    ValidatorError,
     ValidatorUnavailableError,
 )
 from llm_worker.prompts.build import Prompt, build_prompt, extents
 from llm_worker.prompts.families import family_of
 from llm_worker.prompts.fence import shortened
-from llm_worker.types import Call, ValidationFailure, ValidationRequest, ValidationResult
+from llm_worker.types import Call, ValidationRequest, ValidationResult
 from llm_worker.validators import Answers
 
 CONNECTIONS = 32
@@ -65,7 +64,7 @@ class VllmServerValidator:
         self._knows_tokens = False
 
     def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        """Answer every request, each by a call of its own.
+        """Answer every request, each by a call of its own, or by one for each order of its options.
 
         Raises `ValidatorUnavailableError` if the server is away, or for now not the one that was
         registered; what happens to one task later is its failure.
@@ -84,14 +83,12 @@ class VllmServerValidator:
         started = time.perf_counter()
         async with self._server() as server:
             await self._check(server)
-            batch = _Batch(server, self)
-            # Tasks with the same candidates follow each other: their prompts start alike, and the
-            # server's prefix cache reads that part once.
-            ordered = sorted(requests, key=_shared_prefix)
-            answers = await asyncio.gather(*(batch.answer(request) for request in ordered))
+
+            async def ask(request: ValidationRequest) -> ValidationResult:
+                return await self.ask(server, request)
+
+            results, failures = await answer_all(server, requests, ask, bias=self.model.bias)
         share = (time.perf_counter() - started) * 1000.0 / max(len(requests), 1)
-        results = [one for one in answers if isinstance(one, ValidationResult)]
-        failures = [one for one in answers if isinstance(one, ValidationFailure)]
         return [replace(result, latency_ms=share) for result in results], failures
 
     async def _check(self, server: JsonServer) -> None:
@@ -127,7 +124,7 @@ class VllmServerValidator:
     async def _explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
         async with self._server() as server:
             await self._check(server)
-            ordered = sorted(requests, key=_shared_prefix)
+            ordered = sorted(requests, key=shared_prefix)
             found = await asyncio.gather(*(self._reason(server, one) for one in ordered))
         return {one.task_id: text for one, text in zip(ordered, found, strict=True) if text}
 
@@ -172,7 +169,7 @@ class VllmServerValidator:
         )
 
     async def ask(self, server: JsonServer, request: ValidationRequest) -> ValidationResult:
-        """One task's result; its latency is filled in for the batch."""
+        """One call about one task; its latency is filled in for the batch."""
         prompt = await self.prompt_for(server, request)
         route, tokens = self.model.passport.route, self.model.passport.tokens
         offered = {symbol: tokens[symbol] for symbol in prompt.symbols}
@@ -215,30 +212,3 @@ def read_reason(reply: object) -> str:
 def _is_control(char: str) -> bool:
     """What must not reach a page: controls, and marks that turn the direction of what follows."""
     return unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") or char in _BIDI
-
-
-class _Batch:
-    """One batch against one server; once the server is away, nobody waits for it again."""
-
-    def __init__(self, server: JsonServer, validator: VllmServerValidator) -> None:
-        self._server = server
-        self._validator = validator
-        self._away: ValidatorError | None = None
-
-    async def answer(self, request: ValidationRequest) -> ValidationResult | ValidationFailure:
-        try:
-            async with self._server.turn:
-                if self._away is not None:
-                    raise self._away
-                return await self._validator.ask(self._server, request)
-        except ValidatorError as error:
-            if isinstance(error, ServerAwayError):
-                self._away = error
-            return ValidationFailure(request.task_id, error.reason, str(error), error.retryable)
-
-
-def _shared_prefix(request: ValidationRequest) -> tuple[str, tuple[int, ...]]:
-    """What prompts that start alike have in common: the question, and the labels on cards."""
-    if request.question == "binary":
-        return request.question, (request.asked.label_id,)
-    return request.question, tuple(sorted(one.label_id for one in request.candidates))

@@ -10,7 +10,7 @@ from django.conf import settings
 from labeling.models import Artifact, Validator
 from llm_worker.clients.cross_encoder import CrossEncoderValidator
 from llm_worker.clients.knn import KnnValidator
-from llm_worker.pipeline import llm
+from llm_worker.pipeline import llm_client
 from llm_worker.validators import Validator as ValidatorCore
 from rerank_engine.classifier import HeadClassifier
 from rerank_engine.encoder import Encoder
@@ -104,6 +104,6 @@ def validator(row: Validator) -> ValidatorCore:
         return _knn(artifact_folder(row.artifact), row.artifact.digest)
     if row.artifact is not None and row.kind == Validator.Kind.CROSS_ENCODER:
         return _cross_encoder(artifact_folder(row.artifact), row.artifact.digest)
-    if row.kind == Validator.Kind.LLM and row.settings.get("client") == llm.CLIENT:
-        return llm.GuardedClient(row)
+    if row.kind == Validator.Kind.LLM and row.settings.get("client") == llm_client.CLIENT:
+        return llm_client.GuardedClient(row)
     raise UnknownValidator(f"This worker has no client for {row} of kind {row.kind}.")

@@ -1,67 +1,30 @@
-"""LLM validators: registered after a probe, asked behind the checks on where texts may go."""
+"""LLM validators are registered after a probe."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
-
-from django.utils.translation import gettext as _
 
 from labeling.actions.artifacts import register_validator
 from labeling.actions.errors import ActionRefused
 from labeling.models import Project, Validator
+from llm_worker.clients.bias import NO_REMEDY, Bias
 from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.probe import probe
 from llm_worker.clients.vllm_server import VllmServerValidator
-from llm_worker.errors import ValidatorError, ValidatorUnavailableError
+from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.hosts import check_host
-from llm_worker.prompts.build import MAX_DOMAIN
+from llm_worker.pipeline.llm_bias import PRIOR, bias_of, check_remedy
+from llm_worker.pipeline.llm_client import CLIENT, check_key_name, key_of
+from llm_worker.prompts.build import MAX_CANDIDATES, MAX_DOMAIN
 from llm_worker.prompts.families import NEWEST, PromptFamily, family_of
 from llm_worker.prompts.fence import shortened
-from llm_worker.types import ValidationRequest
-from llm_worker.validators import Answers
 
-CLIENT = "vllm_server"
-"""What the settings of a validator row say of the client that asks it."""
 MEASURED = frozenset({"routes", "mass", "disagreement", "warnings"})
 """Parts of a passport that may differ between two probes of one server."""
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_OURS = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"})
-
-
-class GuardedClient:
-    """The client of a validator row. Before each batch it is checked that the project's texts may
-    go to the host, for both the list of hosts and the project's switch may have changed."""
-
-    def __init__(self, row: Validator) -> None:
-        self._row = row
-
-    def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        """Raises `HostRefusedError`, `ArtifactError` for settings that cannot be read, and what
-        `VllmServerValidator.validate` raises."""
-        return self._allowed().validate(requests)
-
-    def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
-        """Reasons in words by task id. Raises as `validate` does."""
-        return self._allowed().explain(requests)
-
-    def _allowed(self) -> VllmServerValidator:
-        settings = self._row.settings
-        check_host(str(settings.get("url")), project=self._row.project)
-        key = _key(str(settings.get("api_key_env", "")))
-        return _client(json.dumps(settings, sort_keys=True), key)
-
-
-@functools.lru_cache(maxsize=8)
-def _client(settings: str, key: str | None) -> VllmServerValidator:
-    """Kept between batches, for it remembers what it has checked of its server."""
-    return VllmServerValidator(ServedModel.from_json(json.loads(settings)), api_key=key)
 
 
 def register_llm(
@@ -73,23 +36,35 @@ def register_llm(
     language: str,
     reads_documents: bool,
     api_key_env: str,
+    bias: str = "none",
 ) -> dict[str, Any]:
     """Probe the server and put `model` in use as a validator; the passport is kept with it.
 
     What the project says of its texts is copied into the validator, so that a prompt does not
-    change under it. Nothing changes if everything was registered like this before.
+    change under it. Nothing changes if everything was registered like this before. `bias` is one of
+    `llm_bias.REMEDIES`; a prior of the digits is fitted on texts of the project, which are sent to
+    the server for it, unless the same validator has one.
     """
+    check_remedy(project, bias)
     family = family_of(NEWEST[language])
     domain, domain_was_cut = shortened(domain_of(project), MAX_DOMAIN)
     try:
-        _check_key_name(api_key_env)
+        check_key_name(api_key_env)
         check_host(url, project=project)
-        passport = asyncio.run(_probed(url, _key(api_key_env), model, family, domain))
+        passport = asyncio.run(_probed(url, key_of(api_key_env), model, family, domain))
     except ValidatorError as error:
         raise ActionRefused(str(error)) from error
     served = ServedModel(url, model, family.key, family.digest, domain, reads_documents, passport)
-    settings = {"client": CLIENT, "api_key_env": api_key_env, **served.as_json()}
     standing = project.validators.filter(name=name, active=True).first()
+    more = {"client": CLIENT, "api_key_env": api_key_env}
+    fitted = _fitted_before(standing, {**more, **served.as_json()}) if bias == PRIOR else None
+    try:
+        chosen = fitted or bias_of(
+            project, bias, VllmServerValidator(served, api_key=key_of(api_key_env))
+        )
+    except ValidatorError as error:
+        raise ActionRefused(str(error)) from error
+    settings = {**more, **replace(served, bias=chosen).as_json()}
     is_new = standing is None or _identity(standing.settings) != _identity(settings)
     if standing is None or is_new:
         standing = register_validator(
@@ -105,6 +80,8 @@ def register_llm(
         "version": standing.version,
         "is_new": is_new,
         "passport": settings["passport"],
+        "calls": chosen.calls(min(project.labels.count(), MAX_CANDIDATES)),
+        "prior_rows": chosen.rows,
         "domain_was_cut": domain_was_cut,
     }
 
@@ -120,32 +97,20 @@ def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What makes it the same validator: everything but the figures of the probe, which vary."""
     passport = settings.get("passport", {})
     kept = {key: value for key, value in passport.items() if key not in MEASURED}
-    return {**settings, "passport": kept}
+    return {"bias": asdict(NO_REMEDY) | {"offsets": []}, **settings, "passport": kept}
+
+
+def _fitted_before(standing: Validator | None, settings: Mapping[str, Any]) -> Bias | None:
+    """The prior of the validator in use, if that is the same one but for its prior."""
+    if standing is None or "bias" not in standing.settings:
+        return None
+    if _identity({**standing.settings, "bias": None}) != _identity({**settings, "bias": None}):
+        return None
+    bias = ServedModel.from_json(standing.settings).bias
+    return bias if bias.remedy == PRIOR else None
 
 
 def domain_of(project: Project) -> str:
     """What the project says of its texts, for the head of a prompt: introduction and guidelines."""
     parts = (project.introduction.strip(), project.guidelines.strip())
     return "\n".join(part for part in parts if part)
-
-
-def _check_key_name(variable: str) -> None:
-    """Refuse what cannot be the name of a variable made for a key: a key itself, or our own."""
-    if variable and (not _VARIABLE.fullmatch(variable) or variable in _OURS):
-        raise ActionRefused(
-            _("“%(name)s” cannot be the name of an environment variable with a key.")
-            % {"name": variable}
-        )
-
-
-def _key(variable: str) -> str | None:
-    """The key that `variable` holds; None where the validator needs none."""
-    if not variable:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ValidatorUnavailableError(
-            _("The environment variable %(name)s, which holds the server's key, is not set here.")
-            % {"name": variable}
-        )
-    return key

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from labeling.models import PlanRow, Reasoning, Validator
 from llm_worker.errors import ValidatorError
-from llm_worker.pipeline.llm import GuardedClient
+from llm_worker.pipeline.llm_client import GuardedClient
 from llm_worker.pipeline.validate import requests_of, validators_of
 
 logger = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llm_worker.clients.bias import Bias, orders_of
 from llm_worker.clients.json_server import JsonServer, Patience
 from llm_worker.clients.option_routes import Route
 from llm_worker.clients.passport import Passport, ServedModel
@@ -175,6 +176,35 @@ def test_probabilities_are_those_of_the_model_itself(
         assert result.probabilities.probabilities == pytest.approx(expected, abs=TOLERANCE)
         mass = sum(own) if route is Route.TOKEN_IDS else 1.0
         assert result.probabilities.mass == pytest.approx(mass, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("orders", [2, 5])
+def test_orders_of_the_options_are_averaged_as_the_model_itself_would(
+    vllm_server: VllmServer, passport: Passport, first_token: Any, orders: int
+) -> None:
+    bias = Bias("shifts", orders=orders)
+    request = asked(1, "my parcel is late")
+    chosen = validator(vllm_server, passport, bias=bias)
+    (result,), failures = validate_all(chosen, [request])
+    assert failures == []
+    logs, masses = [], []
+    for order in orders_of(request, bias):
+        prompt = build_prompt(ENGLISH, order, domain="A shop.", reads_documents=True)
+        every = first_token(prompt)
+        own = {
+            option: sum(every[token] for token in passport.tokens[symbol].values())
+            for option, symbol in zip(order.options, prompt.symbols, strict=True)
+        }
+        logs.append(np.log([own[option] for option in request.options]))
+        masses.append(sum(own.values()))
+    weights = np.exp(np.mean(logs, axis=0))
+    expected = weights / weights.sum()
+    assert len(result.calls) == bias.calls(3) == len(logs)
+    assert result.probabilities.probabilities == pytest.approx(expected, abs=TOLERANCE)
+    assert result.probabilities.mass == pytest.approx(np.mean(masses), abs=TOLERANCE)
+    # Every order after the first finds most of its prompt in the prefix cache.
+    assert result.cached_tokens is not None
+    assert result.cached_tokens > result.tokens * (len(logs) - 1) / len(logs) / 2
 
 
 def test_the_prefix_that_tasks_share_is_read_once(

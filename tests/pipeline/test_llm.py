@@ -122,6 +122,73 @@ def test_predictions_go_all_the_way_with_an_llm(shop: Project, vllm_server: Vllm
 
 
 @against_real_server
+def test_each_order_of_the_options_is_a_call_that_is_kept(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    assert "asked 5 times for each task" in register(vllm_server.url, "--bias", "shifts-5")
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off()
+    verdict = Verdict.objects.get(validator__kind="llm")
+    options = list(verdict.probabilities)
+    assert [call["order"][-1] for call in verdict.calls] == ["unk"] * 5
+    assert {call["order"][0] for call in verdict.calls} == set(options[:-1])
+    assert verdict.mass == pytest.approx(math.fsum(sum(c["low"]) for c in verdict.calls) / 5)
+    assert verdict.tokens > 500
+
+
+@against_real_server
+def test_a_prior_of_the_digits_is_fitted_on_texts_outside_the_benchmark(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    said = refusal(
+        "register_validator",
+        world.SLUG,
+        "--name",
+        "tiny",
+        "--url",
+        vllm_server.url,
+        "--model",
+        MODEL,
+        "--bias",
+        "prior",
+    )
+    assert "at least 20 tasks outside the benchmark that have candidates; there are 0" in said
+    world.send_stream(shop)
+    world.work_off()
+    held_out = Verdict.objects.order_by("pk").first()
+    assert held_out is not None
+    make_benchmark_item(held_out.task, "test")
+    said = register(vllm_server.url, "--bias", "prior")
+    assert "asked 1 times" in said
+    assert f"fitted on {len(world.stream()) - 1} tasks" in said
+    row = shop.validators.get(name="tiny")
+    offsets = row.settings["bias"]["offsets"]
+    assert len(offsets) == 5
+    assert math.fsum(offsets) == pytest.approx(0.0, abs=1e-6)
+    assert max(offsets) - min(offsets) > 0.1
+    assert "Unchanged: “tiny” v1" in register(vllm_server.url, "--bias", "prior")
+    assert "“tiny” v2 is in use" in register(vllm_server.url)
+
+
+def test_binary_questions_have_no_other_order(shop: Project) -> None:
+    shop.question = "binary"
+    shop.save()
+    said = refusal(
+        "register_validator",
+        world.SLUG,
+        "--name",
+        "x",
+        "--url",
+        "http://127.0.0.1/v1",
+        "--model",
+        "m",
+        "--bias",
+        "shifts-2",
+    )
+    assert "whose digits have a fixed meaning" in said
+
+
+@against_real_server
 def test_a_policy_from_before_accepts_nothing_until_it_is_fitted_again(
     shop: Project, vllm_server: VllmServer
 ) -> None:

@@ -9,7 +9,7 @@ from django.conf import LazySettings
 
 from labeling.models import Project, Verdict
 from llm_worker.errors import ServerAwayError
-from llm_worker.pipeline import llm
+from llm_worker.pipeline import llm_client
 from llm_worker.pipeline.hosts import HostRefusedError, check_host, is_inside
 from tests.labeling.builders import make_project, make_validator
 from tests.pipeline import world
@@ -96,7 +96,7 @@ def test_nobody_at_an_address_is_said_in_words() -> None:
 def test_a_host_that_was_taken_off_the_list_is_not_asked_any_more(
     shop: Project, settings: LazySettings
 ) -> None:
-    content = {"client": llm.CLIENT, "url": f"http://{OUTSIDE}:8100/v1"}
+    content = {"client": llm_client.CLIENT, "url": f"http://{OUTSIDE}:8100/v1"}
     make_validator(shop, name="far", settings=content)
     world.send(shop, [("x", "where is my parcel")])
     world.work_off()
@@ -112,14 +112,16 @@ def test_the_switch_of_the_project_is_looked_at_again_before_each_batch(
     settings.VALIDATOR_HOSTS = ["llm.example.org"]
     resolves_to(monkeypatch, "8.8.8.8")
     row = make_validator(
-        shop, name="far", settings={"client": llm.CLIENT, "url": "https://llm.example.org/v1"}
+        shop,
+        name="far",
+        settings={"client": llm_client.CLIENT, "url": "https://llm.example.org/v1"},
     )
     with pytest.raises(HostRefusedError, match="does not let its texts leave"):
-        llm.GuardedClient(row).validate([])
+        llm_client.GuardedClient(row).validate([])
 
 
 def test_settings_that_cannot_be_read_end_with_people_and_say_what_to_do(shop: Project) -> None:
-    content = {"client": llm.CLIENT, "url": "http://127.0.0.1:9/v1"}
+    content = {"client": llm_client.CLIENT, "url": "http://127.0.0.1:9/v1"}
     make_validator(shop, name="odd", settings=content)
     world.send(shop, [("x", "where is my parcel")])
     world.work_off()

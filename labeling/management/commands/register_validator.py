@@ -12,13 +12,15 @@ from labeling import dispatch
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 
 LANGUAGES = ("en", "ru", "zh")
+REMEDIES = ("none", "prior", "shifts-2", "shifts-5")
 
 
 class Command(WordedCommand):
     help = gettext_lazy(
         "Register a model behind a vLLM server as a validator of a project, after asking the "
-        "server what it can do. No text of the project is sent for that. Register again after a "
-        "change of the server, or of the project's introduction or guidelines."
+        "server what it can do. No text of the project is sent for that, but for --bias prior. "
+        "Register again after a change of the server, or of the project's introduction or "
+        "guidelines."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,6 +38,17 @@ class Command(WordedCommand):
             "--api-key-env", default="", help=_("environment variable that holds the server's key")
         )
 
+        parser.add_argument(
+            "--bias",
+            choices=REMEDIES,
+            default="none",
+            help=_(
+                "what is done about the model's likes for digits and places: nothing; a prior of "
+                "the digits, estimated now from texts of the project and divided out; or two "
+                "orders, or one for each candidate, averaged, which costs as many calls a task"
+            ),
+        )
+
     def handle(
         self,
         *,
@@ -46,6 +59,7 @@ class Command(WordedCommand):
         language: str,
         documents: bool,
         api_key_env: str,
+        bias: str,
         **options: Any,
     ) -> None:
         project = find_project(slug)
@@ -59,6 +73,7 @@ class Command(WordedCommand):
                 language=language,
                 reads_documents=documents,
                 api_key_env=api_key_env,
+                bias=bias,
             )
         self._say(slug, name, result)
 
@@ -74,6 +89,11 @@ class Command(WordedCommand):
         self.stdout.write(
             "  " + learned % {"route": passport["route"], "context": passport["context_tokens"]}
         )
+        cost = _("It is asked %(calls)d times for each task.")
+        self.stdout.write("  " + cost % {"calls": result["calls"]})
+        if result["prior_rows"]:
+            rows = _("The prior of the digits was fitted on %(rows)d tasks.")
+            self.stdout.write("  " + rows % {"rows": result["prior_rows"]})
         for warning in passport["warnings"]:
             self.stdout.write(f"  {warning}")
         if result["domain_was_cut"]:

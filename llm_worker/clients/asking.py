@@ -1,0 +1,63 @@
+"""Many tasks asked of one server at a time, each accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from llm_worker.clients.bias import Bias, combined, orders_of
+from llm_worker.clients.json_server import JsonServer
+from llm_worker.errors import ServerAwayError, ValidatorError
+from llm_worker.types import ValidationFailure, ValidationRequest, ValidationResult
+from llm_worker.validators import Answers
+
+Ask = Callable[[ValidationRequest], Awaitable[ValidationResult]]
+"""One call about one task, with the candidates in the order in which they stand."""
+
+
+async def answer_all(
+    server: JsonServer, requests: Sequence[ValidationRequest], ask: Ask, *, bias: Bias
+) -> Answers:
+    """Every request answered, or its failure; as many at a time as `server` has connections.
+
+    The calls of one task, if there are several, follow each other, so that a server that caches
+    prefixes has read what they share. Once the server is away, nobody waits for it again.
+    """
+    batch = _Batch(server, ask, bias)
+    # Tasks with the same candidates follow each other for the same reason.
+    ordered = sorted(requests, key=shared_prefix)
+    answers = await asyncio.gather(*(batch.answer(request) for request in ordered))
+    results = [one for one in answers if isinstance(one, ValidationResult)]
+    failures = [one for one in answers if isinstance(one, ValidationFailure)]
+    return results, failures
+
+
+def shared_prefix(request: ValidationRequest) -> tuple[str, tuple[int, ...]]:
+    """What prompts that start alike have in common: the question, and the labels on cards."""
+    if request.question == "binary":
+        return request.question, (request.asked.label_id,)
+    return request.question, tuple(sorted(one.label_id for one in request.candidates))
+
+
+class _Batch:
+    """One batch against one server."""
+
+    def __init__(self, server: JsonServer, ask: Ask, bias: Bias) -> None:
+        self._server = server
+        self._ask = ask
+        self._bias = bias
+        self._away: ValidatorError | None = None
+
+    async def answer(self, request: ValidationRequest) -> ValidationResult | ValidationFailure:
+        try:
+            async with self._server.turn:
+                answers = []
+                for one in orders_of(request, self._bias):
+                    if self._away is not None:
+                        raise self._away
+                    answers.append(await self._ask(one))
+                return combined(request, self._bias, answers)
+        except ValidatorError as error:
+            if isinstance(error, ServerAwayError):
+                self._away = error
+            return ValidationFailure(request.task_id, error.reason, str(error), error.retryable)
