@@ -51,6 +51,11 @@ def index_documents(project_id: int) -> None:
     _send_on_commit("llm_worker.tasks.index_documents", "rerank", project_id=project_id)
 
 
+def tally(policy_id: int) -> None:
+    """Have the policy's completed runs counted, as far as they are not."""
+    _send_on_commit("llm_worker.tasks.tally", "default", policy_id=policy_id)
+
+
 def _send_on_commit(name: str, queue: str, **arguments: Any) -> None:
     """A broker that cannot be reached delays the work until the next sweep and loses none."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from labeling.actions.decide import decide as decide_rows
-from labeling.models import Project, Stage
+from labeling.models import Policy, Project, Stage
 from llm_worker.pipeline.sweep import sweep as find_work
 from llm_worker.pipeline.work import NO_WORKER, beat, work
 
@@ -83,6 +83,14 @@ def index_documents(project_id: int) -> None:
     project = Project.objects.live().filter(pk=project_id).first()
     if project is not None:
         build_index(project)
+
+
+@shared_task(queue="default")
+def tally(policy_id: int) -> int:
+    from labeling.actions.tally import tally_runs
+
+    policy = Policy.objects.select_related("configuration").filter(pk=policy_id).first()
+    return tally_runs(policy) if policy is not None else 0
 
 
 @shared_task(queue="rerank")

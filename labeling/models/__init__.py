@@ -38,6 +38,7 @@ from labeling.models.run import (
     Stage,
     StageTiming,
 )
+from labeling.models.tally import StreamSample, Tally
 from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
 from labeling.models.verdict import Reasoning, Validator, Verdict
 
@@ -89,7 +90,9 @@ __all__ = [
     "Source",
     "Stage",
     "StageTiming",
+    "StreamSample",
     "SupersededText",
+    "Tally",
     "Task",
     "TaskStatus",
     "TaxonomyVersion",

@@ -7,12 +7,13 @@ from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions import runs
-from labeling.models import Artifact, PlanRow, Project, Task
+from labeling.actions.tally import uncounted
+from labeling.models import Artifact, PlanRow, Policy, Project, Task
 
 
 def sweep() -> None:
-    """Close old runs, complete finished ones, and nudge the workers of every stage with due rows
-    and of every project with unscored tasks."""
+    """Close old runs, complete finished ones, and nudge the workers of every stage with due rows,
+    of every project with unscored tasks, and of every active policy with uncounted runs."""
     runs.close_due_runs()
     runs.complete_runs()
     due = PlanRow.objects.unfinished().due(timezone.now())
@@ -22,3 +23,8 @@ def sweep() -> None:
     for project in Project.objects.live().filter(Exists(unscored)):
         if project.artifacts.filter(kind=Artifact.Kind.CLASSIFIER, active=True).exists():
             dispatch.classify(project.pk)
+    for policy in Policy.objects.filter(
+        status=Policy.Status.ACTIVE, project__archived_at__isnull=True
+    ):
+        if uncounted(policy).exists():
+            dispatch.tally(policy.pk)

@@ -1,0 +1,274 @@
+"""The tuning panel: what a policy would accept at other thresholds, saved as a new version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+
+from labeling import dispatch
+from labeling.access import Right, has_right, member_of
+from labeling.actions.errors import ActionRefused
+from labeling.actions.policy import activate_policy
+from labeling.actions.policy_versions import set_thresholds
+from labeling.actions.preview import (
+    SIDES,
+    Judged,
+    LabelRow,
+    Preview,
+    Stream,
+    judged,
+    preview,
+    reliability,
+    seconds_a_task,
+    stream_of,
+)
+from labeling.actions.tally import uncounted
+from labeling.admin.base import actor, managed_by
+from labeling.admin.reranker_tasks import label_names
+from labeling.models import DeferReason, Policy, Project
+from labeling.statistics import tally
+from labeling.statistics.intervals import Share
+
+SHOWN_LABELS = 12
+HISTOGRAM_STEPS = 20
+SIDE_WORDS = {
+    "multiclass": gettext_lazy("accept the label from"),
+    "yes": gettext_lazy("accept the label from"),
+    "no": gettext_lazy("reject the label from"),
+}
+
+
+def urls() -> list[URLPattern]:
+    """Addresses below those of the project's admin page."""
+    guarded = admin.site.admin_view
+    return [
+        path("<int:pk>/policies/", guarded(panel), name="labeling_project_tuning"),
+        path("<int:pk>/policies/save/", guarded(save), name="labeling_project_tuning_save"),
+        path(
+            "<int:pk>/policies/activate/",
+            guarded(activate),
+            name="labeling_project_tuning_activate",
+        ),
+    ]
+
+
+class ThresholdForm(forms.Form):
+    """A policy version and a threshold for each of its sides; an empty one takes nothing."""
+
+    version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    note = forms.CharField(
+        max_length=300, required=False, label=gettext_lazy("Why, for those who read it later")
+    )
+
+    def __init__(self, policy: Policy, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["version"] = policy.version
+        for side, value in policy.rule["threshold"].items():
+            self.initial[side] = None if value is None else round(float(value), 3)
+            self.fields[side] = forms.FloatField(
+                min_value=0.0,
+                max_value=1.0,
+                required=False,
+                label=SIDE_WORDS[side],
+                widget=forms.NumberInput(attrs={"step": "0.001", "data-side": side}),
+            )
+        self.order_fields([*policy.rule["threshold"], "note", "version"])
+        self.sides = list(policy.rule["threshold"])
+
+    @property
+    def thresholds(self) -> dict[str, float | None]:
+        """What was asked, on the grid that counts are exact for."""
+        asked = {side: self.cleaned_data[side] for side in self.sides}
+        return {
+            side: None if value is None else float(tally.GRID[tally.on_grid(value)])
+            for side, value in asked.items()
+        }
+
+    def side_fields(self) -> list[forms.BoundField]:
+        return [self[side] for side in self.sides]
+
+
+@require_GET
+def panel(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page; asked by htmx with thresholds, the part of it that depends on them."""
+    project = get_object_or_404(managed_by(request.user), pk=pk)
+    policies = list(project.policies.select_related("configuration").order_by("-version"))
+    policy = _chosen(policies, request.GET.get("version", ""))
+    shell = _shell(request, project, policies=policies, policy=policy)
+    if policy is None:
+        return render(request, "admin/tuning/page.html", shell)
+    if uncounted(policy).exists():
+        dispatch.tally(policy.pk)
+    asked = any(side in request.GET for side in policy.rule["threshold"])
+    form = ThresholdForm(policy, request.GET) if asked else ThresholdForm(policy)
+    if asked and not form.is_valid():
+        shell |= {"form": form}
+    else:
+        thresholds = form.thresholds if asked else dict(policy.rule["threshold"])
+        shell |= {"form": form, **_looked_at(project, policy, thresholds)}
+    is_part = getattr(request, "htmx", False)
+    template = "admin/tuning/page.html#looked-at" if is_part else "admin/tuning/page.html"
+    return render(request, template, shell)
+
+
+def _chosen(policies: Sequence[Policy], version: str) -> Policy | None:
+    """The version asked for, else the active one, else the newest."""
+    by_version = {str(policy.version): policy for policy in policies}
+    active = next((one for one in policies if one.status == Policy.Status.ACTIVE), None)
+    return by_version.get(version) or active or (policies[0] if policies else None)
+
+
+@require_POST
+def save(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new draft version with the thresholds that were looked at."""
+    project = get_object_or_404(managed_by(request.user), pk=pk)
+    version = request.POST.get("version", "")
+    policy = get_object_or_404(project.policies, version=version if version.isdecimal() else 0)
+    form = ThresholdForm(policy, request.POST)
+    if not form.is_valid():
+        messages.error(request, _("A threshold is a number from 0 to 1, or empty."))
+        return redirect(_address(project, policy.version))
+    try:
+        made = set_thresholds(
+            policy=policy,
+            thresholds=form.thresholds,
+            note=form.cleaned_data["note"],
+            by=actor(request, project),
+        )
+    except ActionRefused as refusal:
+        messages.error(request, refusal.message)
+        return redirect(_address(project, policy.version))
+    said = _("Saved as version %(version)d. It decides nothing before it is activated.")
+    messages.success(request, said % {"version": made.version})
+    return redirect(_address(project, made.version))
+
+
+@require_POST
+def activate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let a version decide; going back to an earlier one is the same."""
+    project = get_object_or_404(managed_by(request.user), pk=pk)
+    version = request.POST.get("version", "")
+    policy = get_object_or_404(
+        project.policies.select_related("project", "configuration"),
+        version=version if version.isdecimal() else 0,
+    )
+    try:
+        activate_policy(policy=policy, by=actor(request, project))
+    except ActionRefused as refusal:
+        messages.error(request, refusal.message)
+    else:
+        said = _("Version %(version)d decides from now on, and for the tasks that wait for people.")
+        messages.success(request, said % {"version": policy.version})
+    return redirect(_address(project, policy.version))
+
+
+def _address(project: Project, version: int) -> str:
+    return f"{reverse('admin:labeling_project_tuning', args=[project.pk])}?version={version}"
+
+
+def _shell(request: HttpRequest, subject: Project, **content: Any) -> dict[str, Any]:
+    """The menu of the project is shown to its members; a superuser may be none."""
+    member = member_of(request.user, subject)
+    reviews = member is not None and has_right(member, Right.REVIEW)
+    shown = {"member": member, "project": subject if member else None, "subject": subject}
+    return {**shown, "can_review": reviews, **content}
+
+
+@dataclass(frozen=True)
+class NamedRow:
+    """A label's figures with its name."""
+
+    name: str
+    row: LabelRow
+
+    @property
+    def left(self) -> int:
+        """Tasks that people would get."""
+        return self.row.tasks - self.row.taken
+
+
+def _looked_at(
+    project: Project, policy: Policy, thresholds: Mapping[str, float | None]
+) -> dict[str, Any]:
+    stream, rows = stream_of(policy), judged(policy)
+    found = preview(stream, rows, thresholds)
+    names = label_names({row.label_id for row in found.labels})
+    named = [NamedRow(names.get(row.label_id, f"#{row.label_id}"), row) for row in found.labels]
+    left = stream.tasks - found.taken
+    drawn = _drawn(stream, rows, found)
+    return {
+        "stream": stream,
+        "rows": rows,
+        "found": found,
+        "left": left,
+        "hours": _hours(project, left),
+        "worst": named[:SHOWN_LABELS],
+        "others": named[SHOWN_LABELS:],
+        "never": [
+            (DeferReason(reason).label if reason in DeferReason.values else reason, n)
+            for reason, n in sorted(stream.never.items(), key=lambda one: -one[1])
+        ],
+        "drawn": drawn,
+    }
+
+
+def _hours(project: Project, tasks: int) -> float | None:
+    """Hours of people's work on so many tasks; None before anybody's pace is known."""
+    seconds = seconds_a_task(project)
+    return None if seconds is None else tasks * project.answers_needed * seconds / 3600
+
+
+def _drawn(stream: Stream, rows: Judged, found: Preview) -> dict[str, Any]:
+    """What the script draws, as plain numbers; the tables beside the charts say the same."""
+    return {
+        "thresholds": found.thresholds,
+        "curves": [
+            {
+                "side": side,
+                "title": str(SIDE_WORDS[side]),
+                "points": [
+                    [point.threshold, point.coverage, *_bounds(point.right)]
+                    for point in points
+                    if point.right.value is not None
+                ],
+            }
+            for side, points in found.curves.items()
+        ],
+        "histograms": [_histogram(stream, side) for side in found.thresholds],
+        "reliability": [
+            (one.confidence, *_bounds(one.right), one.right.n) for one in reliability(rows)
+        ],
+        "words": {
+            "taken": _("Taken of the stream"),
+            "right": _("Right, on tune"),
+            "confidence": _("Confidence"),
+            "tasks": _("Tasks"),
+        },
+    }
+
+
+def _bounds(share: Share) -> tuple[float | None, float | None, float | None]:
+    return share.value, share.low, share.high
+
+
+def _histogram(stream: Stream, side: str) -> dict[str, Any]:
+    """Tasks of one side by confidence, in bars of `HISTOGRAM_STEPS` steps; the last holds 1 too."""
+    outcome = str(SIDES[side])
+    of_side = [place for place, group in enumerate(stream.groups) if group[0] == outcome]
+    counts = stream.counts[of_side].sum(axis=0)
+    whole = counts[: tally.STEPS].reshape(-1, HISTOGRAM_STEPS).sum(axis=1)
+    whole[-1] += counts[tally.STEPS]
+    bars = [int(n) for n in whole]
+    starts = tally.GRID[: tally.STEPS : HISTOGRAM_STEPS].tolist()
+    table = [(start, n) for start, n in zip(starts, bars, strict=True) if n]
+    return {"side": side, "title": str(SIDE_WORDS[side]), "bars": bars, "table": table}

@@ -1,0 +1,209 @@
+"""The tuning panel: who may see it, that its figures are exact, that saving promises nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from labeling.actions.errors import ActionRefused
+from labeling.actions.policy_versions import set_thresholds
+from labeling.actions.preview import judged, preview, reliability, stream_of
+from labeling.actions.tally import tally_runs
+from labeling.models import Event, Policy, Role, Run
+from tests.labeling.builders import label_of, make_annotation, make_benchmark_item, make_member
+from tests.labeling.rest import user_of
+from tests.labeling.scenes import Scene, make_scene
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Four tasks of the stream at 0.6 to 0.9, and four rows of *tune*, the surest of them wrong."""
+    scene = make_scene(validators=1)
+    for confidence in (0.6, 0.7, 0.8, 0.9):
+        scene.task({"a": confidence, "b": 1 - confidence})
+    for confidence, right in ((0.65, False), (0.75, True), (0.85, True), (0.95, False)):
+        task = scene.task({"a": confidence, "b": 1 - confidence})
+        reference = label_of(scene.project, "a" if right else "b")
+        make_benchmark_item(task, "tune", reference="label", reference_label=reference)
+    Run.objects.filter(pk=scene.run.pk).update(
+        status=Run.Status.COMPLETED, completed_at=scene.run.created_at, planned=8
+    )
+    return scene
+
+
+@pytest.fixture
+def policy(scene: Scene) -> Policy:
+    policy = scene.policy("active", multiclass=0.8)
+    tally_runs(policy)
+    return policy
+
+
+def admin_of(scene: Scene, role: str = Role.ADMIN, *, is_staff: bool = True) -> Client:
+    user = user_of(make_member(scene.project, role))
+    user.is_staff = is_staff
+    user.save()
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def address(scene: Scene, name: str = "") -> str:
+    return reverse(f"admin:labeling_project_tuning{name}", args=[scene.project.pk])
+
+
+def words(answer: Any) -> str:
+    text = re.sub(r"<script\b.*?</script>", " ", answer.content.decode(), flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def test_a_preview_counts_the_stream_exactly_and_judges_by_tune_alone(
+    scene: Scene, policy: Policy
+) -> None:
+    stream, rows = stream_of(policy), judged(policy)
+    for threshold, taken, right, of in (
+        (0.0, 4, 2, 4),
+        (0.7, 3, 2, 3),
+        (0.701, 2, 2, 3),
+        (0.9, 1, 0, 1),
+        (0.951, 0, 0, 0),
+        (None, 0, 0, 0),
+    ):
+        found = preview(stream, rows, {"multiclass": threshold})
+        assert (found.taken, found.right.successes, found.right.n) == (taken, right, of)
+    assert stream.tasks == 4
+
+
+def test_rows_of_certify_and_test_are_never_looked_at(scene: Scene, policy: Policy) -> None:
+    for part in ("certify", "test"):
+        task = scene.task({"a": 0.99, "b": 0.01})
+        make_benchmark_item(
+            task, part, reference="label", reference_label=label_of(scene.project, "a")
+        )
+    assert judged(policy).rows == 4
+
+
+def test_new_answers_are_seen_at_the_next_look(scene: Scene, policy: Policy) -> None:
+    assert judged(policy).rows == 4
+    task = scene.task({"a": 0.99, "b": 0.01})
+    make_benchmark_item(
+        task, "tune", reference="label", reference_label=label_of(scene.project, "a")
+    )
+    assert judged(policy).rows == 5
+
+
+def test_tasks_of_runs_under_way_are_named_as_not_counted(scene: Scene, policy: Policy) -> None:
+    later = Run.objects.create(
+        project=scene.project,
+        configuration=scene.configuration,
+        taxonomy=scene.run.taxonomy,
+        planned=3,
+    )
+    stream = stream_of(policy)
+    assert (stream.tasks, stream.uncounted, stream.runs, stream.counted_runs) == (4, 3, 2, 1)
+    assert "3 tasks are not counted" in words(admin_of(scene).get(address(scene)))
+    assert later.planned == 3
+
+
+def test_reliability_compares_mean_confidence_with_what_is_right(
+    scene: Scene, policy: Policy
+) -> None:
+    bins = reliability(judged(policy))
+    assert [round(one.confidence, 2) for one in bins] == [0.65, 0.75, 0.85, 0.95]
+    assert [one.right.value for one in bins] == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_the_page_follows_the_threshold_asked_for(scene: Scene, policy: Policy) -> None:
+    client = admin_of(scene)
+    page = words(client.get(address(scene)))
+    assert "2 of 4, exact" in page
+    assert "1 of 2" in page
+    part = client.get(address(scene), {"version": "1", "multiclass": "0.7"}, HTTP_HX_REQUEST="true")
+    assert "3 of 4, exact" in words(part)
+    assert "<html" not in part.content.decode()
+
+
+def test_hours_come_from_the_pace_of_people(scene: Scene, policy: Policy) -> None:
+    client = admin_of(scene)
+    assert "nobody's pace is known yet" in words(client.get(address(scene))).replace("&#x27;", "'")
+    member = make_member(scene.project)
+    make_annotation(
+        scene.task(None), member, label_of(scene.project, "a"), seconds=1800.0, purpose="label"
+    )
+    assert "about 2.0 hours" in words(client.get(address(scene)))
+
+
+@pytest.mark.parametrize("threshold", ["1.5", "-1", "x", "nan"])
+def test_what_is_no_threshold_is_refused_in_words(
+    scene: Scene, policy: Policy, threshold: str
+) -> None:
+    answer = admin_of(scene).get(address(scene), {"version": "1", "multiclass": threshold})
+    assert answer.status_code == 200
+    assert "A threshold is a number from 0 to 1, or empty." in words(answer)
+
+
+def test_saving_makes_a_draft_that_is_not_certified(scene: Scene, policy: Policy) -> None:
+    client = admin_of(scene)
+    asked = {"version": "1", "multiclass": "0.7123", "note": "errors are cheap here"}
+    answer = client.post(address(scene, "_save"), asked, follow=True)
+    assert "Saved as version 2" in words(answer)
+    made = Policy.objects.get(version=2)
+    assert made.status == Policy.Status.DRAFT
+    assert made.rule == {**policy.rule, "threshold": {"multiclass": 0.712}}
+    assert made.certificate is None
+    assert made.evidence == {
+        "kind": "manual",
+        "based_on": 1,
+        "note": "errors are cheap here",
+    }
+    assert Event.objects.filter(verb="policy_set_by_hand", object_id=made.pk).exists()
+
+
+def test_an_empty_threshold_takes_nothing(scene: Scene, policy: Policy) -> None:
+    client = admin_of(scene)
+    client.post(address(scene, "_save"), {"version": "1", "multiclass": ""})
+    assert Policy.objects.get(version=2).rule["threshold"] == {"multiclass": None}
+
+
+def test_the_same_thresholds_make_no_new_version(scene: Scene, policy: Policy) -> None:
+    answer = admin_of(scene).post(
+        address(scene, "_save"), {"version": "1", "multiclass": "0.8"}, follow=True
+    )
+    assert "the thresholds of version 1 already" in words(answer)
+    assert Policy.objects.count() == 1
+
+
+def test_other_sides_than_the_policy_has_are_refused(policy: Policy) -> None:
+    with pytest.raises(ActionRefused, match="has the thresholds multiclass"):
+        set_thresholds(policy=policy, thresholds={"yes": 0.5}, note="", by="test")
+
+
+def test_a_version_is_activated_and_the_one_before_comes_back(scene: Scene, policy: Policy) -> None:
+    client = admin_of(scene)
+    client.post(address(scene, "_save"), {"version": "1", "multiclass": "0.7"})
+    for version in ("2", "1"):
+        client.post(address(scene, "_activate"), {"version": version})
+        active = Policy.objects.get(status=Policy.Status.ACTIVE)
+        assert str(active.version) == version
+
+
+@pytest.mark.parametrize("name", ["", "_save", "_activate"])
+@pytest.mark.parametrize("role", [Role.REGULAR, Role.EXPERT])
+def test_only_admins_of_the_project_find_the_panel(
+    scene: Scene, policy: Policy, name: str, role: str
+) -> None:
+    client = admin_of(scene, role)
+    url = address(scene, name)
+    asked = {"version": "1", "multiclass": "0.1"}
+    answer = client.post(url, asked) if name else client.get(url)
+    assert answer.status_code == 404
+    assert Policy.objects.count() == 1
+
+
+def test_a_project_without_a_policy_says_how_to_get_one(scene: Scene) -> None:
+    assert "fit_policy shop" in words(admin_of(scene).get(address(scene)))
