@@ -21,7 +21,10 @@ from tests.support import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DECISIONS = [path for path in DOCUMENTS if path.parent.name == "decisions"]
-PAGES = r"(?:127\.0\.0\.1:8000)?(/(?:admin|api/v1|p|account|healthz|readyz|metrics)\b[^\s`)\"|]*)"
+PAGES = (
+    r"(?:127\.0\.0\.1:8000)?"
+    r"(/(?:admin|api/v1|p|account|healthz|readyz|metrics(?!\.(?:md|py)\b))\b[^\s`)\"|]*)"
+)
 # What answers for addresses that lead nowhere: ours below /api/v1/, and the admin's.
 NO_PAGE = ("nothing_here", "catch_all_view")
 
