@@ -58,6 +58,12 @@ class BadReplyError(ValidatorError):
     reason = "bad_reply"
 
 
+class UnreadableAnswerError(ValidatorError):
+    """A model answered in words, and no answer can be read from them."""
+
+    reason = "unreadable_answer"
+
+
 class UnsuitableServerError(ValidatorError):
     """The server cannot serve the approach, or is no longer the one that was registered."""
 

@@ -62,12 +62,21 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """A solved example: another text, and the name of the label that it belongs to."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationRequest:
     """One question about one task.
 
     `candidates` are in the order of the reranker. A `binary` question asks whether the label
     `asked_label_id` holds; that label must be among the candidates. `text_vector`, shape (d,),
-    unit length, is for validators that compare vectors.
+    unit length, is for validators that compare vectors. `shots` are the solved examples that were
+    chosen for this task, the most similar first.
 
     Raises `InvalidRequestError` for anything that cannot be asked.
     """
@@ -79,6 +88,7 @@ class ValidationRequest:
     asked_label_id: int | None = None
     text_vector: FloatArray | None = field(default=None, compare=False)
     documents: tuple[Document, ...] = ()
+    shots: tuple[Shot, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"Task {self.task_id}:"
@@ -123,6 +133,7 @@ class ValidationRequest:
             "candidates": [asdict(candidate) for candidate in self.candidates],
             "asked": self.asked_label_id,
             "documents": [asdict(document) for document in self.documents],
+            "shots": [asdict(shot) for shot in self.shots],
         }
         packed = json.dumps(shown, sort_keys=True, ensure_ascii=False).encode()
         return hashlib.sha256(packed).hexdigest()
@@ -198,7 +209,8 @@ class ValidationResult:
     `tokens` counts the tokens read by all calls (0 where none are), `cached_tokens` those of them
     that a prefix cache had read before (None where the server does not tell), `text_was_cut` says
     that the validator did not see the whole text, `route` names how the probabilities were got,
-    `latency_ms` is the task's share of the time of its batch. `calls` are the calls behind it.
+    `latency_ms` is the task's share of the time of its batch. `calls` are the calls behind it,
+    `reasoning` what the validator wrote before it answered.
     """
 
     task_id: int
@@ -211,6 +223,7 @@ class ValidationResult:
     text_was_cut: bool = False
     calls: tuple[Call, ...] = ()
     cached_tokens: int | None = None
+    reasoning: str = ""
 
     def __post_init__(self) -> None:
         where = f"Task {self.task_id}:"

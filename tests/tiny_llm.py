@@ -32,7 +32,7 @@ def make_model(folder: Path, lines: Sequence[str], examples: Sequence[str]) -> P
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    tokenizer = _tokenizer(lines)
+    tokenizer = make_tokenizer(lines)
     with torch.random.fork_rng():
         torch.manual_seed(7)
         # Tokenizers of this architecture keep the space before a digit, as those of Qwen do not.
@@ -55,7 +55,7 @@ def make_model(folder: Path, lines: Sequence[str], examples: Sequence[str]) -> P
     return folder
 
 
-def _tokenizer(lines: Sequence[str]) -> Any:
+def make_tokenizer(lines: Sequence[str]) -> Any:
     """Byte-level BPE in which a digit is one token, with and without a space before it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -92,7 +92,7 @@ def make_server(folder: Path) -> VllmServer:
     lines = [
         line
         for family in FAMILIES.values()
-        for words in (*family.instructions.values(), *family.asks.values())
+        for words in (*family.guide.values(), *family.answering.values(), *family.asks.values())
         for line in words.splitlines()
     ]
     prompts = [build_prompt(family, example()).text for family in FAMILIES.values()]

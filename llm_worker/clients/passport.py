@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from llm_worker.clients.bias import NO_REMEDY, Bias
 from llm_worker.clients.option_routes import Route, Tokens
 from llm_worker.errors import ArtifactError, InvalidRequestError
 from llm_worker.prompts.families import family_of
+from llm_worker.prompts.settings import Asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class ServedModel:
     reads_documents: bool
     passport: Passport
     bias: Bias = NO_REMEDY
+    asking: Asking = field(default_factory=Asking)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, for `from_json`."""
@@ -71,6 +73,7 @@ class ServedModel:
         content["passport"]["warnings"] = list(self.passport.warnings)
         content["passport"]["route"] = self.passport.route.value
         content["bias"]["offsets"] = list(self.bias.offsets)
+        content["asking"] = self.asking.as_json()
         return content
 
     @classmethod
@@ -95,7 +98,8 @@ class ServedModel:
             bias = Bias(**content.get("bias", {}))  # before there was any, it was not treated
             bias = replace(bias, offsets=tuple(bias.offsets))
             known = {name: content[name] for name in names}
-            served = cls(**known, passport=passport, bias=bias)
+            asking = Asking.from_json(content["asking"])
+            served = cls(**known, passport=passport, bias=bias, asking=asking)
             digest = family_of(served.family).digest
         except (KeyError, TypeError, ValueError, AttributeError, InvalidRequestError) as error:
             raise ArtifactError(

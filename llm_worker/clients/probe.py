@@ -31,7 +31,7 @@ from llm_worker.errors import (
     ValidatorError,
 )
 from llm_worker.prompts.build import PREFILL, Prompt, build_prompt
-from llm_worker.prompts.families import PromptFamily
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Candidate, OptionProbabilities, ValidationRequest
 
 SYMBOLS = tuple("123450")

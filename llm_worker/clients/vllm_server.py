@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,15 +17,24 @@ from llm_worker.clients.json_server import JsonServer, Patience
 from llm_worker.clients.option_routes import call_of, probabilities, read_reply, request_body
 from llm_worker.clients.passport import ServedModel
 from llm_worker.clients.probe import count, option_tokens, probe_prompt, served
+from llm_worker.clients.text_approach import (
+    REASONING_TOKENS,
+    ROOM,
+    ask_in_words,
+    known_sum,
+    read_reason,
+    without_answer,
+    written,
+)
 from llm_worker.errors import (
     BadReplyError,
     RequestRefusedError,
     UnsuitableServerError,
     ValidatorUnavailableError,
 )
-from llm_worker.prompts.build import Prompt, build_prompt, extents
+from llm_worker.prompts.build import Extent, Prompt, build_prompt, extents
 from llm_worker.prompts.families import family_of
-from llm_worker.prompts.fence import shortened
+from llm_worker.prompts.settings import Approach
 from llm_worker.types import Call, ValidationRequest, ValidationResult
 from llm_worker.validators import Answers
 
@@ -34,9 +42,8 @@ CONNECTIONS = 32
 ANSWER_TOKENS = 1
 REASON_TOKENS = 256
 """What reasons may take, the sentence that asks for them included."""
-MAX_REASON = 2000
-
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+PATIENT = Patience(answer_s=100.0)
+"""With a model that writes hundreds of tokens before it answers."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +67,8 @@ class VllmServerValidator:
         self._family = family_of(model.family)
         self._api_key = api_key
         self._connections = connections
-        self._patience = patience
+        reasons = model.asking.approach is not Approach.PROB
+        self._patience = patience or (PATIENT if reasons else None)
         self._knows_tokens = False
 
     def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
@@ -145,7 +153,12 @@ class VllmServerValidator:
                 return ""
 
     async def prompt_for(
-        self, server: JsonServer, request: ValidationRequest, *, answer_tokens: int = ANSWER_TOKENS
+        self,
+        server: JsonServer,
+        request: ValidationRequest,
+        *,
+        answer_tokens: int = ANSWER_TOKENS,
+        notes: str = "",
     ) -> Prompt:
         """The longest prompt about `request` that the model can read.
 
@@ -153,14 +166,8 @@ class VllmServerValidator:
         Raises `RequestRefusedError` where even the shortest is too long.
         """
         room = self.model.passport.context_tokens - answer_tokens
-        for extent in extents():
-            prompt = build_prompt(
-                self._family,
-                request,
-                domain=self.model.domain,
-                reads_documents=self.model.reads_documents,
-                extent=extent,
-            )
+        for extent in extents(self.model.asking.shots):
+            prompt = self.prompt_of(request, notes=notes, extent=extent)
             size = len(prompt.text.encode()) + self.model.passport.overhead_tokens
             if size <= room or len(await count(server, self.model.model, prompt)) <= room:
                 return prompt
@@ -168,9 +175,47 @@ class VllmServerValidator:
             f"Even cut short, the question is longer than the {room} tokens that the model reads."
         )
 
+    def prompt_of(
+        self, request: ValidationRequest, *, notes: str = "", extent: Extent | None = None
+    ) -> Prompt:
+        """The prompt about `request`, as much of it as `extent` says."""
+        return build_prompt(
+            self._family,
+            request,
+            domain=self.model.domain,
+            reads_documents=self.model.reads_documents,
+            asking=self.model.asking,
+            notes=notes,
+            extent=extent,
+        )
+
     async def ask(self, server: JsonServer, request: ValidationRequest) -> ValidationResult:
-        """One call about one task; its latency is filled in for the batch."""
-        prompt = await self.prompt_for(server, request)
+        """One answer about one task; its latency is filled in for the batch."""
+        approach = self.model.asking.approach
+        if approach is Approach.PROB:
+            return await self._ask_options(server, await self.prompt_for(server, request), request)
+        before = await self.prompt_for(server, request, answer_tokens=ROOM)
+        if approach is Approach.TEXT:
+            return await ask_in_words(
+                server, request, model=self.model.model, prompt=before, family=self._family
+            )
+        # Tsymbalov (2025), section 6.3: what was written, without an answer it may have come to.
+        messages = before.asking_why(self._family.reason)
+        reply = await written(server, self.model.model, messages, at_most=REASONING_TOKENS)
+        notes = without_answer(reply.text)
+        prompt = await self.prompt_for(server, request, notes=notes)
+        result = await self._ask_options(server, prompt, request)
+        return replace(
+            result,
+            tokens=result.tokens + reply.prompt_tokens,
+            cached_tokens=known_sum(result.cached_tokens, reply.cached_tokens),
+            reasoning=notes,
+        )
+
+    async def _ask_options(
+        self, server: JsonServer, prompt: Prompt, request: ValidationRequest
+    ) -> ValidationResult:
+        """The probabilities of the options as the first token after `prompt`."""
         route, tokens = self.model.passport.route, self.model.passport.tokens
         offered = {symbol: tokens[symbol] for symbol in prompt.symbols}
         body = request_body(
@@ -190,25 +235,3 @@ class VllmServerValidator:
             calls=(Call(call.low, call.high, prompt.cut),),
             cached_tokens=reading.cached_tokens,
         )
-
-
-def read_reason(reply: object) -> str:
-    """The text of a chat reply, its control characters gone, cut after `MAX_REASON` characters.
-
-    Empty where the model said nothing. Raises `BadReplyError` for another shape.
-    """
-    try:
-        content = reply["choices"][0]["message"]["content"]  # type: ignore[index]
-    except (TypeError, KeyError, IndexError) as error:
-        raise BadReplyError("The reply holds no message.") from error
-    if content is None:
-        return ""
-    if not isinstance(content, str):
-        raise BadReplyError("The message of the reply is no text.")
-    kept = "".join(char for char in content if char == "\n" or not _is_control(char))
-    return shortened(kept.strip(), MAX_REASON)[0]
-
-
-def _is_control(char: str) -> bool:
-    """What must not reach a page: controls, and marks that turn the direction of what follows."""
-    return unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") or char in _BIDI

@@ -17,10 +17,12 @@ from llm_worker.clients.probe import probe
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.hosts import check_host
+from llm_worker.pipeline.llm_asking import asking_of, check_words, same_rows
 from llm_worker.pipeline.llm_bias import PRIOR, bias_of, check_remedy
 from llm_worker.pipeline.llm_client import CLIENT, check_key_name, key_of
 from llm_worker.prompts.build import MAX_CANDIDATES, MAX_DOMAIN
-from llm_worker.prompts.families import NEWEST, PromptFamily, family_of
+from llm_worker.prompts.families import newest_family
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.prompts.fence import shortened
 
 MEASURED = frozenset({"routes", "mass", "disagreement", "warnings"})
@@ -37,26 +39,33 @@ def register_llm(
     reads_documents: bool,
     api_key_env: str,
     bias: str = "none",
+    **asking: Any,
 ) -> dict[str, Any]:
     """Probe the server and put `model` in use as a validator; the passport is kept with it.
 
-    What the project says of its texts is copied into the validator, so that a prompt does not
-    change under it. Nothing changes if everything was registered like this before. `bias` is one of
-    `llm_bias.REMEDIES`; a prior of the digits is fitted on texts of the project, which are sent to
-    the server for it, unless the same validator has one.
+    What the project says of its texts, its instructions and fixed examples are copied into the
+    validator, so that a prompt does not change under it; `asking` goes to `asking_of`. Nothing
+    changes if everything was registered like this before. `bias` is one of `llm_bias.REMEDIES`; a
+    prior of the digits is fitted on texts of the project, which are sent to the server for it,
+    unless the same validator has one.
     """
     check_remedy(project, bias)
-    family = family_of(NEWEST[language])
     domain, domain_was_cut = shortened(domain_of(project), MAX_DOMAIN)
     try:
+        how, shots_from = asking_of(project, bias=bias, **asking)
+        family = newest_family(how.approach, language)
         check_key_name(api_key_env)
         check_host(url, project=project)
         passport = asyncio.run(_probed(url, key_of(api_key_env), model, family, domain))
+        served = ServedModel(
+            *(url, model, family.key, family.digest, domain, reads_documents, passport),
+            asking=how,
+        )
+        check_words(served, key_of(api_key_env))
     except ValidatorError as error:
         raise ActionRefused(str(error)) from error
-    served = ServedModel(url, model, family.key, family.digest, domain, reads_documents, passport)
     standing = project.validators.filter(name=name, active=True).first()
-    more = {"client": CLIENT, "api_key_env": api_key_env}
+    more = {"client": CLIENT, "api_key_env": api_key_env, "shots_from": shots_from}
     fitted = _fitted_before(standing, {**more, **served.as_json()}) if bias == PRIOR else None
     try:
         chosen = fitted or bias_of(
@@ -94,10 +103,12 @@ async def _probed(
 
 
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes it the same validator: everything but the figures of the probe, which vary."""
+    """What makes it the same validator: everything but the figures of the probe, which vary, and
+    when the rows for examples were counted."""
     passport = settings.get("passport", {})
     kept = {key: value for key, value in passport.items() if key not in MEASURED}
-    return {"bias": asdict(NO_REMEDY) | {"offsets": []}, **settings, "passport": kept}
+    before = {"bias": asdict(NO_REMEDY) | {"offsets": []}}
+    return {**before, **same_rows(settings), "passport": kept}
 
 
 def _fitted_before(standing: Validator | None, settings: Mapping[str, Any]) -> Bias | None:

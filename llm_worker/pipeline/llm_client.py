@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -14,8 +16,10 @@ from labeling.actions.errors import ActionRefused
 from labeling.models import Validator
 from llm_worker.clients.passport import ServedModel
 from llm_worker.clients.vllm_server import VllmServerValidator
-from llm_worker.errors import ValidatorUnavailableError
+from llm_worker.errors import ArtifactError, ValidatorUnavailableError
 from llm_worker.pipeline.hosts import check_host
+from llm_worker.pipeline.shots import check_not_held_out, pool_of, with_similar
+from llm_worker.prompts.settings import ShotChoice
 from llm_worker.types import ValidationRequest
 from llm_worker.validators import Answers
 
@@ -33,19 +37,44 @@ class GuardedClient:
         self._row = row
 
     def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        """Raises `HostRefusedError`, `ArtifactError` for settings that cannot be read, and what
-        `VllmServerValidator.validate` raises."""
-        return self._allowed().validate(requests)
+        """Raises `HostRefusedError`, `ArtifactError` for settings that cannot be read or used, and
+        what `VllmServerValidator.validate` raises."""
+        return self._allowed().validate(self.shown(requests))
 
     def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
         """Reasons in words by task id. Raises as `validate` does."""
-        return self._allowed().explain(requests)
+        return self._allowed().explain(self.shown(requests))
 
-    def _allowed(self) -> VllmServerValidator:
+    def shown(self, requests: Sequence[ValidationRequest]) -> Sequence[ValidationRequest]:
+        """The requests with the solved examples that this validator shows with each."""
+        asking = self.client.model.asking
+        if asking.choice is ShotChoice.SIMILAR and asking.shots:
+            pool = pool_of(self._row.project, until=_until(self._row.settings))
+            return with_similar(requests, pool, asking.shots)
+        check_not_held_out(self._row.project, asking.fixed)
+        return requests
+
+    @property
+    def client(self) -> VllmServerValidator:
+        """The client itself, whether or not it may be asked now."""
         settings = self._row.settings
-        check_host(str(settings.get("url")), project=self._row.project)
         key = key_of(str(settings.get("api_key_env", "")))
         return _client(json.dumps(settings, sort_keys=True), key)
+
+    def _allowed(self) -> VllmServerValidator:
+        check_host(str(self._row.settings.get("url")), project=self._row.project)
+        return self.client
+
+
+def _until(settings: Mapping[str, Any]) -> datetime.datetime:
+    """When the rows were counted that solved examples are chosen from."""
+    try:
+        return datetime.datetime.fromisoformat(settings["shots_from"]["until"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            _("The settings of the LLM validator cannot be read (%(error)s): register it again.")
+            % {"error": error}
+        ) from error
 
 
 @functools.lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from labeling.models import PlanRow, Reasoning, Validator
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.llm_client import GuardedClient
-from llm_worker.pipeline.validate import requests_of, validators_of
+from llm_worker.pipeline.validate import requests_of, store_reasoning, validators_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +40,4 @@ def reason(rows: Sequence[PlanRow]) -> None:
         except ValidatorError as error:
             logger.warning("%s gave no reasons for %d tasks: %s", validator, len(wanted), error)
             continue
-        Reasoning.objects.bulk_create(
-            (
-                Reasoning(
-                    task_id=task_id,
-                    revision=revisions[task_id],
-                    validator=validator,
-                    text=text,
-                )
-                for task_id, text in found.items()
-            ),
-            ignore_conflicts=True,
-        )
+        store_reasoning(validator, revisions, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -15,6 +15,7 @@ from labeling.models import (
     PlanRow,
     Question,
     Ranking,
+    Reasoning,
     Retrieved,
     Run,
     Validator,
@@ -166,6 +167,21 @@ def _store(
         verdict.revision = revisions[verdict.task_id]
         verdict.asked_label_id = asked.get(verdict.task_id)
     Verdict.objects.bulk_create(verdicts, ignore_conflicts=True)
+    store_reasoning(validator, revisions, {one.task_id: one.reasoning for one in results})
+
+
+def store_reasoning(
+    validator: Validator, revisions: Mapping[int, int], found: Mapping[int, str]
+) -> None:
+    """Keep what `validator` wrote of tasks, by their ids; what stands of a revision is left."""
+    Reasoning.objects.bulk_create(
+        (
+            Reasoning(task_id=task_id, revision=revisions[task_id], validator=validator, text=text)
+            for task_id, text in found.items()
+            if text
+        ),
+        ignore_conflicts=True,
+    )
 
 
 def _asked(run: Run, rows: Sequence[PlanRow]) -> dict[int, int]:

@@ -12,6 +12,8 @@ import re
 import unicodedata
 
 MARK = "| "
+OWN_MARK = "> "
+"""Before the lines of a project's own instructions: neutral content has no such character."""
 CUT = " …"
 
 # Angle brackets become quotation marks that no Unicode normal form turns back; square brackets
@@ -53,13 +55,13 @@ def shortened(content: str, at_most: int) -> tuple[str, bool]:
     return content[:at_most].rstrip() + CUT, True
 
 
-def fenced(content: str, at_most: int) -> tuple[list[str], bool]:
+def fenced(content: str, at_most: int, mark: str = MARK) -> tuple[list[str], bool]:
     """The lines of `content`, neutral, each behind the mark; empty lines go.
 
     At most `at_most` characters of it are kept; the second value says whether some were cut.
     """
     kept, was_cut = shortened(neutral(content).strip(), at_most)
-    return [MARK + line.rstrip() for line in kept.splitlines() if line.strip()], was_cut
+    return [mark + line.rstrip() for line in kept.splitlines() if line.strip()], was_cut
 
 
 def _is_seen(character: str) -> bool:

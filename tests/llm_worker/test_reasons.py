@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from llm_worker.clients.vllm_server import MAX_REASON, read_reason
+from llm_worker.clients.text_approach import MAX_REASON, read_reason
 from llm_worker.errors import BadReplyError
 from llm_worker.prompts.build import build_prompt
-from llm_worker.prompts.families import FAMILIES, PromptFamily
+from llm_worker.prompts.families import FAMILIES
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Candidate, ValidationRequest
 
 

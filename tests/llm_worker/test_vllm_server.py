@@ -21,7 +21,8 @@ from llm_worker.clients.probe import count, probe
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import UnsuitableServerError
 from llm_worker.prompts.build import Prompt, build_prompt
-from llm_worker.prompts.families import ENGLISH, FAMILIES, PromptFamily
+from llm_worker.prompts.families import ENGLISH, FAMILIES
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Candidate, Document, Question, ValidationRequest
 from llm_worker.validators import validate_all
 from tests.tiny_llm import CONTEXT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -12,6 +13,8 @@ from labeling import dispatch
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 
 LANGUAGES = ("en", "ru", "zh")
+APPROACHES = ("prob", "text", "reason_then_prob")
+MAX_FILE = 100_000
 REMEDIES = ("none", "prior", "shifts-2", "shifts-5")
 
 
@@ -37,7 +40,6 @@ class Command(WordedCommand):
         parser.add_argument(
             "--api-key-env", default="", help=_("environment variable that holds the server's key")
         )
-
         parser.add_argument(
             "--bias",
             choices=REMEDIES,
@@ -47,6 +49,39 @@ class Command(WordedCommand):
                 "the digits, estimated now from texts of the project and divided out; or two "
                 "orders, or one for each candidate, averaged, which costs as many calls a task"
             ),
+        )
+        self._add_asking(parser)
+
+    def _add_asking(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--approach",
+            choices=APPROACHES,
+            default="prob",
+            help=_(
+                "by the probability of the first token (prob, the default), by an answer that is "
+                "reasoned in words (text), or by the first token after notes (reason_then_prob)"
+            ),
+        )
+        parser.add_argument(
+            "--shots", type=int, default=0, help=_("solved examples to show, 0 to 8 (default 0)")
+        )
+        parser.add_argument(
+            "--choose-shots",
+            dest="choice",
+            choices=("fixed", "similar"),
+            default="fixed",
+            help=_("show all tasks the same ones (the default), or each the most similar"),
+        )
+        parser.add_argument(
+            "--no-look-alikes",
+            dest="looks_alike",
+            action="store_false",
+            help=_("leave the examples that only look alike off the label cards"),
+        )
+        parser.add_argument(
+            "--instructions",
+            metavar="FILE",
+            help=_("text that says how to decide, in place of our own words for that"),
         )
 
     def handle(
@@ -60,9 +95,11 @@ class Command(WordedCommand):
         documents: bool,
         api_key_env: str,
         bias: str,
+        instructions: str | None,
         **options: Any,
     ) -> None:
         project = find_project(slug)
+        asking = {key: options[key] for key in ("approach", "shots", "choice", "looks_alike")}
         with refusals_in_words():
             result = dispatch.run_here(
                 "register_llm",
@@ -74,6 +111,8 @@ class Command(WordedCommand):
                 reads_documents=documents,
                 api_key_env=api_key_env,
                 bias=bias,
+                instructions=_text_of(instructions) if instructions else "",
+                **asking,
             )
         self._say(slug, name, result)
 
@@ -107,3 +146,14 @@ class Command(WordedCommand):
                 )
                 % {"slug": slug}
             )
+
+
+def _text_of(path: str) -> str:
+    """The text of a file, its start where it is very long. CommandError if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(MAX_FILE)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(
+            _("%(path)s cannot be read as a text: %(error)s") % {"path": path, "error": error}
+        ) from error
