@@ -19,9 +19,10 @@ from labeling.actions.annotate import (
     repeated,
     store,
 )
+from labeling.actions.benchmark_label import check_may_adjudicate, take_answer
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.resolve import resolve
-from labeling.models import Label, Member, Purpose, Source, Task, TaskStatus
+from labeling.models import BenchmarkItem, Label, Member, Purpose, Source, Task, TaskStatus
 
 
 def adjudicate(
@@ -38,8 +39,12 @@ def adjudicate(
     seconds: float | None = None,
     revision: int | None = None,
 ) -> AnswerOutcome:
-    """The expert's answer becomes the task's resolution. Sending the same `client_id` again is
-    harmless. Raises Conflict if the task is disputed no more or its text changed."""
+    """The expert's answer becomes the task's resolution; of a benchmark task it becomes the
+    reference, and somebody who gave one of the answers in dispute does not settle it.
+
+    Sending the same `client_id` again is harmless. Raises Conflict if the task is disputed no more
+    or its text changed.
+    """
     if not has_right(member, Right.REVIEW):
         raise ActionRefused(_("You do not review in this project."))
     choice = checked(member, task, Choice(answer, label, tuple(conf_labels), unk_reason))
@@ -51,6 +56,9 @@ def adjudicate(
         check_revision(locked, revision)
         if locked.status != TaskStatus.DISPUTED:
             raise Conflict(_("This task is disputed no more."))
+        item = BenchmarkItem.objects.filter(task=locked).first()
+        if item is not None:
+            check_may_adjudicate(member, item)
         annotation = store(
             member,
             locked,
@@ -61,6 +69,9 @@ def adjudicate(
             seconds=seconds,
             visible=visible,
         )
+        if item is not None:
+            take_answer(annotation, adjudicates=True)
+            return AnswerOutcome(annotation, None)
         resolve(
             task=locked,
             source=Source.ADJUDICATED,

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from labeling import rules
 from labeling.access import Right, has_right
 from labeling.actions.answers import current_answers
+from labeling.actions.benchmark_label import check_benchmark, take_answer, take_back_answer
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
 from labeling.actions.lease import lease_again, release
@@ -22,11 +23,13 @@ from labeling.models import (
     Annotation,
     Answer,
     AuditDraw,
+    BenchmarkItem,
     Label,
     Lease,
     Member,
     Purpose,
     Question,
+    ReferenceOutcome,
     Resolution,
     Source,
     Task,
@@ -56,7 +59,8 @@ class Choice:
 
 @dataclass(frozen=True)
 class AnswerOutcome:
-    """What became of an answer. `standing` is None for answers that do not count (audit)."""
+    """What became of an answer. `standing` is None for answers that do not count
+    towards agreement (all but those of the purpose “label”)."""
 
     annotation: Annotation
     standing: rules.Standing | None
@@ -92,16 +96,13 @@ def answer(
         task,
         Choice(answer, label, tuple(conf_labels), unk_reason, asked_label),
     )
-    if purpose not in (Purpose.LABEL, Purpose.AUDIT):
-        raise ActionRefused(_("Answers for this purpose are not given here."))
     with transaction.atomic():
         locked = lock(task)
         first = repeated(member, locked, client_id)
         if first is not None:
             return AnswerOutcome(first, _standing(locked), repeated=True)
         check_revision(locked, revision)
-        if purpose == Purpose.AUDIT:
-            _answer_draw(member, locked)
+        _check_purpose(member, locked, purpose, choice.question)
         annotation = store(
             member,
             locked,
@@ -114,7 +115,9 @@ def answer(
         )
         for lease in Lease.objects.filter(task=locked, member=member, purpose=purpose):
             release(lease=lease)
-        if purpose == Purpose.AUDIT:
+        if purpose == Purpose.BENCHMARK:
+            take_answer(annotation)
+        if purpose != Purpose.LABEL:
             return AnswerOutcome(annotation, None)
         standing, note = settle(locked, by=member)
         if choice.question == Question.BINARY and locked.question == Question.MULTICLASS:
@@ -223,6 +226,25 @@ def store(
     return annotation
 
 
+def _check_purpose(member: Member, task: Task, purpose: str, question: str) -> None:
+    """Is an answer for this purpose wanted of the member on the locked task?"""
+    wanted = True
+    if purpose == Purpose.AUDIT:
+        _answer_draw(member, task)
+    elif purpose == Purpose.BENCHMARK:
+        check_benchmark(member, task, question)
+    elif purpose == Purpose.GOLD:
+        items = BenchmarkItem.objects.filter(task=task).exclude(reference=ReferenceOutcome.OPEN)
+        wanted = items.exists()
+    elif purpose == Purpose.REPEAT:
+        before = member.annotations.filter(task=task, purpose=Purpose.LABEL)
+        wanted = before.exists()
+    else:
+        wanted = purpose == Purpose.LABEL
+    if not wanted:
+        raise ActionRefused(_("Answers for this purpose are not given here."))
+
+
 def _answer_draw(member: Member, task: Task) -> None:
     """Mark the open audit draw as answered. The auditor may change the answer, others not add."""
     if not has_right(member, Right.REVIEW):
@@ -317,7 +339,7 @@ def undo(*, member: Member) -> Annotation:
     with transaction.atomic():
         # A lock of its own, so that two presses take back two answers and not one twice.
         Member.objects.select_for_update(no_key=True).get(pk=member.pk)
-        annotation = _newest(member, (Purpose.LABEL, Purpose.AUDIT))
+        annotation = _newest(member, Purpose.queued())
         task = lock(annotation.task)
         resolution = Resolution.objects.current().filter(task=task).first()
         counts = annotation.purpose == Purpose.LABEL
@@ -330,7 +352,10 @@ def undo(*, member: Member) -> Annotation:
         if counts:
             _ask_again(task, annotation)
             settle(task, by=member)
-        else:
+        elif annotation.purpose == Purpose.BENCHMARK:
+            annotation.task = task
+            take_back_answer(annotation)
+        elif annotation.purpose == Purpose.AUDIT:
             AuditDraw.objects.filter(task=task, revision=task.revision).update(answered_at=None)
         lease_again(
             task=task, member=member, purpose=annotation.purpose, visible=annotation.visible

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from labeling.models import Annotation, Answer, Purpose, Task, UnkReason
+from django.db.models import Exists, OuterRef, QuerySet
+
+from labeling.models import Annotation, Answer, Lease, Member, Purpose, Task, UnkReason
 from labeling.rules import GivenAnswer
 
 
@@ -37,6 +39,19 @@ def current_answers(tasks: Iterable[Task]) -> dict[int, list[GivenAnswer]]:
         if to_question_of(annotation, asked[annotation.task_id]):
             found[annotation.task_id].append(given(annotation))
     return found
+
+
+def own_answers(member: Member) -> QuerySet[Annotation]:
+    """What the member answered from the queue, whatever for, but not on a task that they have in
+    hand to be answered a second time: that answer is to be blind to the first (DESIGN 8.5)."""
+    again = Lease.objects.live().filter(
+        member=member, task=OuterRef("task"), purpose=Purpose.REPEAT
+    )
+    return (
+        Annotation.objects.current()
+        .filter(member=member, purpose__in=Purpose.queued())
+        .filter(~Exists(again))
+    )
 
 
 def to_question_of(annotation: Annotation, task: Task) -> bool:

@@ -1,4 +1,4 @@
-"""The benchmark: answers of experts, imported, and the references they settle."""
+"""The benchmark: answers of experts that were given elsewhere."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from django.utils.translation import gettext as _
 
 from labeling import dispatch, rules
 from labeling.actions.benchmark_parse import GivenRow, parse_rows
+from labeling.actions.benchmark_reference import put_reference, says
 from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.events import Actor, record
 from labeling.actions.ingest_parse import BadRow
-from labeling.actions.resolve import resolve, set_status, withdraw
 from labeling.actions.taxonomy import label_names
 from labeling.models import (
-    Answer,
     Artifact,
     BenchmarkAnswer,
     BenchmarkItem,
@@ -26,12 +25,9 @@ from labeling.models import (
     Policy,
     Prediction,
     Project,
-    ReferenceOutcome,
     Resolution,
     Sampling,
-    Source,
     Task,
-    TaskStatus,
 )
 
 BATCH = 500
@@ -48,18 +44,6 @@ class BenchmarkReport:
     unchanged: int
     not_scored: list[str]
     errors: list[Detail]
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """What the answers of an item come to."""
-
-    outcome: str
-    label: int | None = None
-    conf: frozenset[int] = frozenset()
-
-
-OPEN = _Reference(ReferenceOutcome.OPEN)
 
 
 def import_benchmark(
@@ -200,7 +184,7 @@ class _Import:
         touched: set[str] = set()
         for row in rows:
             old = standing.get(row.asks)
-            if old is not None and _says(old) == (row.answer, row.label, row.conf):
+            if old is not None and says(old) == (row.answer, row.label, row.conf):
                 continue
             if old is not None:
                 replaced.append(old.pk)
@@ -250,36 +234,11 @@ class _Import:
         }
         for external_id in sorted(touched):
             item = self.items[external_id]
-            reference = settled(answers[external_id])
-            if ReferenceOutcome.CONF in (item.reference, reference.outcome):
-                item.reference_conf_labels.set(reference.conf)
-            item.reference, item.reference_label_id = reference.outcome, reference.label
-            self._resolve(item.task, reference, standing.get(item.task_id))
+            put_reference(item, answers[external_id], standing.get(item.task_id), self.by)
         BenchmarkItem.objects.bulk_update(
             [self.items[external_id] for external_id in touched],
             ["reference", "reference_label"],
             batch_size=BATCH,
-        )
-
-    def _resolve(self, task: Task, reference: _Reference, standing: Resolution | None) -> None:
-        """The reference stands for the task, unless something stronger does. While it is open,
-        what people settled otherwise stays, and what a machine or the experts did does not."""
-        if not rules.may_replace(Source.BENCHMARK, standing.source if standing else None):
-            return
-        if reference == OPEN:
-            waits = TaskStatus.DISPUTED
-            if standing is None:
-                set_status(task, waits)
-            elif standing.source in (Source.BENCHMARK, Source.AUTO):
-                withdraw(task=task, reason="the experts disagree", by=self.by, status=waits)
-            return
-        resolve(
-            task=task,
-            source=Source.BENCHMARK,
-            by=self.by,
-            label=reference.label,
-            outcome=reference.outcome,
-            conf_labels=self.project.labels.filter(pk__in=reference.conf) if reference.conf else (),
         )
 
     def _classify(self) -> None:
@@ -300,31 +259,6 @@ class _Import:
         for some in _batches(ids):
             scored.update(predicted.filter(task__in=some).values_list("task_id", flat=True))
         return [external_id for pk, external_id in ids.items() if pk not in scored]
-
-
-def settled(answers: Sequence[BenchmarkAnswer]) -> _Reference:
-    """The reference that the current answers of an item agree on, or OPEN.
-
-    A *yes* to "does label L hold?" says L. A *no* says only what the label is not: it settles
-    nothing, and leaves the reference open where another expert chose just that label.
-    """
-    choices = {
-        _Reference(ReferenceOutcome.LABEL, answer.asked_label_id)
-        if answer.answer == Answer.YES
-        else _Reference(*_says(answer))
-        for answer in answers
-        if answer.question == "multiclass" or answer.answer == Answer.YES
-    }
-    denied = {answer.asked_label_id for answer in answers if answer.answer == Answer.NO}
-    if len(choices) != 1:
-        return OPEN
-    choice = choices.pop()
-    return OPEN if choice.label is not None and choice.label in denied else choice
-
-
-def _says(answer: BenchmarkAnswer) -> tuple[str, int | None, frozenset[int]]:
-    conf = frozenset(label.pk for label in answer.conf_labels.all()) if answer.pk else frozenset()
-    return answer.answer, answer.label_id, conf
 
 
 def _batches(values: Iterable[T]) -> Iterator[list[T]]:

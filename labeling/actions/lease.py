@@ -13,32 +13,34 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.utils import timezone
 
 from labeling import rules, scores
-from labeling.access import Right, has_right
 from labeling.actions.answers import current_answers
+from labeling.actions.benchmark_reference import EXPERTS_NEEDED
+from labeling.actions.queues import ordinary_purposes, queue_of, slipped_in, turn_of
 from labeling.models import (
     Annotation,
     Answer,
     Assistance,
-    AuditDraw,
+    BenchmarkAnswer,
     Lease,
+    MachineSeen,
     Member,
     Project,
     Purpose,
     Question,
     Ranking,
     Rejection,
-    Resolution,
     Task,
-    TaskStatus,
 )
 
 CANDIDATES = 5
-# How often an expert's next task is an audit while both kinds wait, so that order tells nothing.
-AUDIT_TURN = 0.2
+# How often each comes first where several kinds wait, in proportion: order tells nothing.
+TURNS = {Purpose.LABEL: 4.0, Purpose.AUDIT: 1.0, Purpose.BENCHMARK: 4.0}
+# Settled tasks to choose one at random from.
+SLIP_FROM = 20_000
 # An expired lease still knows what was shown, should its answer come late.
 KEPT_AFTER_EXPIRY = datetime.timedelta(days=7)
 # Reading the queue anew after others were faster; far more than annotators who can collide.
@@ -54,13 +56,18 @@ def next_task(*, member: Member, exclude: Collection[int] = ()) -> Lease | None:
     held = _held(member, exclude)
     if held is not None:
         return held
-    member.leases.filter(expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY).delete()
-    purposes = [Purpose.LABEL]
-    if has_right(member, Right.REVIEW):
-        first = 0 if random.random() < AUDIT_TURN else 1
-        purposes.insert(first, Purpose.AUDIT)
+    _forget_old(member)
+    purposes = ordinary_purposes(member)
+    instead = slipped_in(member, turn_of(member))
+    if instead is not None and any(queue_of(member, one).exists() for one in purposes):
+        lease = _slip_in(member, instead, exclude)
+        if lease is not None:
+            return lease
+    purposes.sort(key=lambda purpose: random.expovariate(TURNS[purpose]))
     for hand_out in (_free, _taken):
         for purpose in purposes:
+            if hand_out is _taken and purpose == Purpose.BENCHMARK:
+                continue  # a third answer would be refused
             lease = hand_out(member, purpose, exclude)
             if lease is not None:
                 return lease
@@ -93,58 +100,16 @@ def lease_again(*, task: Task, member: Member, purpose: str, visible: dict[str, 
     return lease
 
 
-def waiting_for(member: Member) -> QuerySet[Task]:
-    """Deferred tasks whose present question the member has not answered, in queue order."""
-    return (
-        Task.objects.filter(project_id=member.project_id, status=TaskStatus.DEFERRED)
-        .filter(~Exists(_own_answers(member)))
-        .order_by("-priority", "pk")
-    )
-
-
-def left_for(member: Member, *, up_to: int) -> int:
-    """How many tasks wait for the member, audits among them; counting ends at `up_to`."""
-    left = waiting_for(member)[:up_to].count()
-    if has_right(member, Right.REVIEW):
-        left += _audits_for(member)[:up_to].count()
-    return min(left, up_to)
-
-
-def _own_answers(member: Member) -> QuerySet[Annotation]:
-    return Annotation.objects.filter(
-        Q(asked_label__isnull=True) | Q(asked_label=OuterRef("asked_label")),
-        task=OuterRef("pk"),
-        revision=OuterRef("revision"),
-        question=OuterRef("question"),
-        member=member,
-        purpose=Purpose.LABEL,
-        current=True,
-    )
-
-
-def _audits_for(member: Member) -> QuerySet[Task]:
-    """Tasks with an unanswered audit draw on which the member never acted."""
-    open_draws = AuditDraw.objects.filter(
-        task__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
-    )
-    acted = Annotation.objects.filter(task=OuterRef("pk"), member=member)
-    settled = Resolution.objects.filter(task=OuterRef("pk"), member=member)
-    return (
-        Task.objects.filter(pk__in=open_draws.values("task"))
-        .filter(~Exists(acted), ~Exists(settled))
-        .order_by("pk")
-    )
-
-
 def _held(member: Member, exclude: Collection[int]) -> Lease | None:
     """The member's newest live lease that is still wanted; others are dropped on the way."""
     leases = member.leases.live().exclude(task__in=exclude).order_by("-leased_at", "-pk")
     for lease in leases.select_related("task__project", "member__project"):
         if not _still_wanted(lease):
+            note_seen(lease)
             release(lease=lease)
             continue
-        if not _fits(lease.visible, lease.task, lease.purpose):
-            lease.visible = _visible(lease.task, lease.purpose)
+        if not _fits(lease.visible, lease.task, member, lease.purpose):
+            lease.visible = _visible(lease.task, member, lease.purpose)
             lease.save(update_fields=["visible"])
         return renew(lease=lease)
     return None
@@ -153,14 +118,43 @@ def _held(member: Member, exclude: Collection[int]) -> Lease | None:
 def _still_wanted(lease: Lease) -> bool:
     if lease.visible.get("again"):
         return True
-    if lease.purpose == Purpose.AUDIT:
-        return _audits_for(lease.member).filter(pk=lease.task_id).exists()
-    return waiting_for(lease.member).filter(pk=lease.task_id).exists()
+    return queue_of(lease.member, lease.purpose).filter(pk=lease.task_id).exists()
+
+
+def note_seen(lease: Lease) -> None:
+    """Remember that the machines were in view under a lease that goes without an answer."""
+    if lease.visible.get("blind") is False:
+        see_machines(member=lease.member, task=lease.task)
+
+
+def see_machines(*, member: Member, task: Task) -> None:
+    """The member has machine output on the task's text before their eyes: no blind answer on it
+    is theirs to give any more (DESIGN section 3.7)."""
+    MachineSeen.objects.get_or_create(member=member, task=task, revision=task.revision)
+
+
+def _forget_old(member: Member) -> None:
+    old = member.leases.filter(expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY)
+    for lease in old.select_related("task", "member"):
+        note_seen(lease)
+        release(lease=lease)
 
 
 def _queue(member: Member, purpose: str, exclude: Collection[int]) -> QuerySet[Task]:
-    waiting = _audits_for(member) if purpose == Purpose.AUDIT else waiting_for(member)
-    return waiting.exclude(pk__in=exclude).select_related("project")
+    waiting = queue_of(member, purpose)
+    return waiting.exclude(pk__in=exclude).select_related("project", "prediction__taxonomy")
+
+
+def _slip_in(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
+    """Any task of this purpose, at random, whoever else has it in hand."""
+    ids = list(_queue(member, purpose, exclude).values_list("pk", flat=True)[:SLIP_FROM])
+    random.shuffle(ids)
+    for pk in ids[:TRIES]:
+        task = _queue(member, purpose, exclude).filter(pk=pk).first()
+        lease = _claim(task, member, purpose, exclude, mind_others=False) if task else None
+        if lease is not None:
+            return lease
+    return None
 
 
 def _free(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
@@ -212,6 +206,10 @@ def _rooms(tasks: Sequence[Task], member: Member, purpose: str) -> dict[int, int
                 at_most=task.project.answers_at_most,
             )
             wanted[task.pk] = max(1, stands.answers_missing)
+    elif purpose == Purpose.BENCHMARK:
+        answered = BenchmarkAnswer.objects.filter(item__task__in=tasks, current=True)
+        given = dict(answered.values_list("item__task").annotate(n=Count("pk")))
+        wanted = {pk: max(1, EXPERTS_NEEDED - given.get(pk, 0)) for pk in wanted}
     return {pk: count - leases.get(pk, 0) for pk, count in wanted.items()}
 
 
@@ -237,12 +235,15 @@ def _claim(
         task=fresh,
         member=member,
         purpose=purpose,
-        defaults={"expires_at": _expiry(fresh.project), "visible": _visible(fresh, purpose)},
+        defaults={
+            "expires_at": _expiry(fresh.project),
+            "visible": _visible(fresh, member, purpose),
+        },
     )
     if not made:
         # It expired: what is shown stays, so that waiting does not draw blindness again.
-        if not _fits(lease.visible, fresh, purpose):
-            lease.visible = _visible(fresh, purpose)
+        if not _fits(lease.visible, fresh, member, purpose):
+            lease.visible = _visible(fresh, member, purpose)
         lease.leased_at, lease.expires_at = timezone.now(), _expiry(fresh.project)
         lease.save(update_fields=["visible", "leased_at", "expires_at"])
     return lease
@@ -252,26 +253,38 @@ def _expiry(project: Project) -> datetime.datetime:
     return timezone.now() + datetime.timedelta(minutes=project.lease_minutes)
 
 
-def _question(task: Task, purpose: str) -> tuple[str, int | None]:
-    """An audit always asks openly: to ask whether a label holds would tell the machine's."""
-    if purpose == Purpose.AUDIT:
-        return str(Question.MULTICLASS), None
-    return str(task.question), task.asked_label_id
+def _question(task: Task, member: Member, purpose: str) -> tuple[str, int | None]:
+    """Audits and the benchmark ask openly: to ask whether a label holds would tell the machine's.
+    A settled task asks what an ordinary one would, and a repeated one what was asked before."""
+    if purpose == Purpose.LABEL:
+        return str(task.question), task.asked_label_id
+    if purpose == Purpose.REPEAT:
+        before = Annotation.objects.current().filter(
+            member=member, task=task, revision=task.revision, purpose=Purpose.LABEL
+        )
+        first = before.order_by("pk").first()
+        if first is not None:
+            return first.question, first.asked_label_id
+    if purpose == Purpose.GOLD and task.project.question == Question.BINARY:
+        best = candidate_ids(task)[:1]
+        if best:
+            return str(Question.BINARY), best[0]
+    return str(Question.MULTICLASS), None
 
 
-def _fits(visible: dict[str, Any], task: Task, purpose: str) -> bool:
+def _fits(visible: dict[str, Any], task: Task, member: Member, purpose: str) -> bool:
     asked = (visible.get("question"), visible.get("asked_label"))
-    return visible.get("revision") == task.revision and asked == _question(task, purpose)
+    return visible.get("revision") == task.revision and asked == _question(task, member, purpose)
 
 
-def _visible(task: Task, purpose: str) -> dict[str, Any]:
+def _visible(task: Task, member: Member, purpose: str) -> dict[str, Any]:
     """What a lease shows, drawn once: candidates in the order shown, and what stands beside."""
     project = task.project
-    blind = purpose == Purpose.AUDIT or random.random() < project.blind_share
+    blind = purpose != Purpose.LABEL or random.random() < project.blind_share
     candidates = candidate_ids(task)
     if blind:
         random.shuffle(candidates)
-    question, asked = _question(task, purpose)
+    question, asked = _question(task, member, purpose)
     assisted = not blind and project.assistance == Assistance.SHOWN
     return {
         "revision": task.revision,

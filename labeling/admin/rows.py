@@ -9,6 +9,7 @@ from labeling.models import (
     Artifact,
     AuditDraw,
     BenchmarkAnswer,
+    BenchmarkDraw,
     BenchmarkItem,
     Configuration,
     Decision,
@@ -63,6 +64,17 @@ look_at(Embedding, "text_hash", "encoder", project="")
 look_at(Document, "project", "external_id", "title", "updated_at", related=["project"])
 look_at(HelpfulDocument, "task", "member", "document", project=TASK, related=["task", "document"])
 look_at(Retrieved, "task", "rank", "document", "score", project=TASK, related=["task", "document"])
+look_at(
+    BenchmarkDraw,
+    "project",
+    "part",
+    "sampling",
+    "drawn",
+    "population",
+    "created_at",
+    related=["project"],
+    filters=["part"],
+)
 look_at(
     BenchmarkItem,
     "project",

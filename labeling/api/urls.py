@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 
 from labeling.api import schema  # noqa: F401  (tells the OpenAPI generator about tokens)
-from labeling.api.views import annotate, export, ingest, metrics, policies, projects, runs, tasks
+from labeling.api.views import (
+    annotate,
+    benchmark,
+    export,
+    ingest,
+    metrics,
+    policies,
+    projects,
+    runs,
+    tasks,
+)
 from labeling.api.views.nothing import nothing_here
 
 PROJECT = "projects/<slug:slug>"
@@ -17,6 +27,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}/predictions/", ingest.PredictionsView.as_view()),
     path(f"{PROJECT}/documents/", ingest.DocumentsView.as_view()),
     path(f"{PROJECT}/benchmark/", ingest.BenchmarkView.as_view()),
+    path(f"{PROJECT}/benchmark/draws/", benchmark.DrawsView.as_view()),
     path(f"{PROJECT}/runs/", runs.RunsView.as_view()),
     path(f"{PROJECT}/runs/<int:pk>/", runs.RunView.as_view()),
     path(f"{PROJECT}/runs/<int:pk>/close/", runs.CloseRunView.as_view()),

@@ -1,9 +1,18 @@
 """Rows for every word of the design. Import them from here."""
 
-from labeling.models.annotation import Annotation, Answer, Lease, Purpose, UnkReason
+from labeling.models.annotation import (
+    Annotation,
+    Answer,
+    Lease,
+    MachineSeen,
+    Purpose,
+    UnkReason,
+)
 from labeling.models.benchmark import (
     BenchmarkAnswer,
+    BenchmarkDraw,
     BenchmarkItem,
+    BenchmarkLook,
     Part,
     ReferenceOutcome,
     Sampling,
@@ -50,7 +59,9 @@ __all__ = [
     "Assistance",
     "AuditDraw",
     "BenchmarkAnswer",
+    "BenchmarkDraw",
     "BenchmarkItem",
+    "BenchmarkLook",
     "Configuration",
     "Decision",
     "DeferReason",
@@ -64,6 +75,7 @@ __all__ = [
     "Label",
     "LabelAlias",
     "Lease",
+    "MachineSeen",
     "Member",
     "ModelVersion",
     "Outcome",

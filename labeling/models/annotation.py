@@ -21,6 +21,11 @@ class Purpose(models.TextChoices):
     ADJUDICATE = "adjudicate", _("adjudicate")
     ONBOARDING = "onboarding", _("onboarding")
 
+    @classmethod
+    def queued(cls) -> list[Purpose]:
+        """What the labeling page hands out; to its reader these look alike (DESIGN 8.5)."""
+        return [cls.LABEL, cls.AUDIT, cls.BENCHMARK, cls.GOLD, cls.REPEAT]
+
 
 class Answer(models.TextChoices):
     LABEL = "label", _("a label")
@@ -147,3 +152,22 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.member_id} holds {self.task_id}"
+
+
+class MachineSeen(models.Model):
+    """A member had machine output on this text before their eyes without having answered it, so a
+    blind answer is no longer theirs to give. What was seen with an answer stands in its `visible`.
+    """
+
+    member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="machine_seen")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="machine_seen")
+    revision = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "member", "revision"], name="machine_seen_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.member_id} saw the machines on {self.task_id}"

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models.annotation import Annotation, Answer
 from labeling.models.label import Label
 from labeling.models.project import Member, Project, Question
 from labeling.models.task import Task
@@ -32,6 +33,48 @@ class ReferenceOutcome(models.TextChoices):
     CONF = "conf", _("several labels fit")
 
 
+class BenchmarkDraw(models.Model):
+    """A random sample of the stream that went into a part: from how many texts, and by which seed.
+
+    `left_out`: {"in_benchmark": n, "may_have_trained": n} texts that could not be drawn. `strata`,
+    where it was stratified: [{"label": id, "population": n, "drawn": n}, ...].
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="benchmark_draws")
+    part = models.CharField(max_length=7, choices=Part.choices)
+    sampling = models.CharField(max_length=10, choices=Sampling.choices)
+    seed = models.CharField(max_length=64)
+    population = models.PositiveIntegerField(help_text=_("Distinct texts it was drawn from."))
+    drawn = models.PositiveIntegerField()
+    arrived_since = models.DateTimeField(null=True, blank=True)
+    left_out = models.JSONField(default=dict)
+    strata = models.JSONField(default=list)
+    created_by = models.ForeignKey(
+        Member, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(drawn__gte=1, drawn__lte=models.F("population")),
+                name="benchmark_draw_from_population",
+            ),
+            models.CheckConstraint(
+                condition=Q(part__in=Part.values), name="benchmark_draw_part_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(sampling="random")
+                | Q(sampling="stratified", part__in=["fit", "tune", "test"]),
+                name="benchmark_draw_certify_is_random",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.drawn} of {self.population} into {self.part}"
+
+
 class BenchmarkItem(models.Model):
     """A task of the benchmark and its reference answer. One part a task, and a text in one place:
     `text_hash` is unique in the project, so a duplicate cannot stand on two sides of a split."""
@@ -42,6 +85,14 @@ class BenchmarkItem(models.Model):
     part = models.CharField(max_length=7, choices=Part.choices)
     sampling = models.CharField(max_length=10, choices=Sampling.choices)
     inclusion_probability = models.FloatField(null=True, blank=True)
+    draw = models.ForeignKey(
+        BenchmarkDraw,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="items",
+        help_text=_("The draw that chose it; two people here label it. Empty for an import."),
+    )
     reference = models.CharField(
         max_length=5, choices=ReferenceOutcome.choices, default=ReferenceOutcome.OPEN
     )
@@ -65,6 +116,15 @@ class BenchmarkItem(models.Model):
                 | (~Q(reference="label") & Q(reference_label__isnull=True)),
                 name="benchmark_reference_label_iff_label",
             ),
+            models.CheckConstraint(
+                condition=Q(inclusion_probability__isnull=True)
+                | Q(inclusion_probability__gt=0.0, inclusion_probability__lte=1.0),
+                name="benchmark_inclusion_is_probability",
+            ),
+            models.CheckConstraint(
+                condition=Q(draw__isnull=True) | Q(inclusion_probability__isnull=False),
+                name="benchmark_drawn_has_inclusion",
+            ),
         ]
         indexes = [models.Index(fields=["project", "part"], name="benchmark_parts")]
 
@@ -86,16 +146,36 @@ class BenchmarkAnswer(models.Model):
     member = models.ForeignKey(
         Member, null=True, blank=True, on_delete=models.PROTECT, related_name="benchmark_answers"
     )
-    answer = models.CharField(max_length=5)
+    answer = models.CharField(max_length=5, choices=Answer.choices)
     label = models.ForeignKey(
         Label, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     conf_labels = models.ManyToManyField(Label, blank=True, related_name="+")
+    annotation = models.OneToOneField(
+        Annotation,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="benchmark_answer",
+        help_text=_("The answer given here, with what was visible. Empty for an import."),
+    )
+    adjudicates = models.BooleanField(
+        default=False, help_text=_("It settles what the experts before disagreed on.")
+    )
     current = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["item"],
+                condition=Q(current=True, adjudicates=True),
+                name="benchmark_answer_one_adjudicates",
+            ),
+            models.CheckConstraint(
+                condition=Q(annotation__isnull=True) | Q(member__isnull=False),
+                name="benchmark_answer_here_has_member",
+            ),
             models.UniqueConstraint(
                 fields=["item", "expert"],
                 condition=Q(current=True, question="multiclass"),
@@ -124,3 +204,25 @@ class BenchmarkAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.expert} on {self.item_id}: {self.answer}"
+
+
+class BenchmarkLook(models.Model):
+    """Somebody looked at the disagreements of a part whose experts agreed little, and lets it
+    certify all the same. Holds until another pair of answers comes in."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="benchmark_looks")
+    part = models.CharField(max_length=7, choices=Part.choices)
+    member = models.ForeignKey(Member, on_delete=models.PROTECT, related_name="+")
+    agreement = models.FloatField(null=True, help_text=_("The coefficient at that time."))
+    pairs = models.PositiveIntegerField(help_text=_("Texts with two answers at that time."))
+    note = models.CharField(max_length=1000)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(note__gt=""), name="benchmark_look_says_why")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.member} on {self.part}"

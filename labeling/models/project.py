@@ -90,6 +90,25 @@ class Project(models.Model):
         max_length=12, choices=Assistance.choices, default=Assistance.SHOWN
     )
     blind_share = share_field(0.1, _("Share of tasks served blind, to measure anchoring."))
+    gold_share = share_field(
+        0.05,
+        _(
+            "Share of a regular annotator's tasks that are settled benchmark tasks, to measure "
+            "people. They are blind, so none are served where no ordinary task is."
+        ),
+    )
+    repeat_share = share_field(
+        0.02, _("Share of tasks that the annotator has answered before, some time ago.")
+    )
+    repeat_after_days = models.PositiveSmallIntegerField(
+        default=7,
+        validators=[MaxValueValidator(3650)],
+        help_text=_("How long ago, at least."),
+    )
+    least_agreement = share_field(
+        0.6,
+        _("A benchmark part whose experts agree less (Krippendorff's alpha) does not certify."),
+    )
     show_scores = models.BooleanField(default=True)
     allow_conf = models.BooleanField(
         default=False, help_text=_("May an answer name several labels?")
@@ -154,6 +173,9 @@ class Project(models.Model):
                 )
                 for name in (
                     "blind_share",
+                    "gold_share",
+                    "repeat_share",
+                    "least_agreement",
                     "audit_share",
                     "target_accuracy",
                     "least_mass",

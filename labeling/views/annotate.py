@@ -17,7 +17,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.access import Right, page
 from labeling.actions import annotate as answers
 from labeling.actions.errors import ActionRefused, Conflict
-from labeling.actions.lease import left_for, next_task, renew
+from labeling.actions.lease import next_task, renew
+from labeling.actions.queues import left_for
 from labeling.actions.retrieval import mark_helpful
 from labeling.models import Lease, Member, Purpose, Task, TaskStatus
 from labeling.views.forms import AnswerForm, HelpfulForm
@@ -161,7 +162,7 @@ def _refuse(request: PageRequest, sentence: str, *, status: int) -> HttpResponse
 def _progress(member: Member) -> dict[str, Any]:
     """Done today, left for this member, and seconds a task over the last answers."""
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    mine = member.annotations.current().filter(purpose__in=(Purpose.LABEL, Purpose.AUDIT))
+    mine = member.annotations.current().filter(purpose__in=Purpose.queued())
     recent = mine.filter(seconds__isnull=False).order_by("-pk")
     seconds = [value for value in recent.values_list("seconds", flat=True)[:PACE_OVER] if value]
     left = left_for(member, up_to=COUNT_UP_TO + 1)

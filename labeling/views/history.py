@@ -15,23 +15,22 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from labeling.access import ProjectRequest, Right, page
 from labeling.actions.annotate import answer
+from labeling.actions.answers import own_answers
 from labeling.actions.errors import ActionRefused
-from labeling.models import Annotation, Assistance, Purpose
+from labeling.models import Annotation, Assistance
 from labeling.views.forms import AnswerForm
 from labeling.views.language import language_of
 from labeling.views.panel import build, in_words
 from labeling.views.shell import shell
 
 PER_PAGE = 50
-# Audits look like any other answer, here too.
-SHOWN = (Purpose.LABEL, Purpose.AUDIT)
 
 
 @page(Right.ANNOTATE)
 @require_GET
 def history(request: ProjectRequest) -> HttpResponse:
     """The member's answers, newest first."""
-    mine = request.member.annotations.current().filter(purpose__in=SHOWN)
+    mine = own_answers(request.member)
     newest = mine.select_related("task", "label", "asked_label").prefetch_related("conf_labels")
     found = Paginator(newest.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page"))
     for annotation in found:
@@ -45,10 +44,8 @@ def history(request: ProjectRequest) -> HttpResponse:
 def change(request: ProjectRequest, annotation_id: int) -> HttpResponse:
     """One answer with its task, to be changed; help that waits for an answer is shown now."""
     annotation = get_object_or_404(
-        Annotation.objects.current().select_related("task__project", "asked_label"),
+        own_answers(request.member).select_related("task__project", "asked_label"),
         pk=annotation_id,
-        member=request.member,
-        purpose__in=SHOWN,
         revision=F("task__revision"),
     )
     visible = _visible_after(annotation)

@@ -37,6 +37,7 @@ CONTRACT = {
     "/projects/{slug}/annotations/": {"post"},
     "/projects/{slug}/documents/": {"get", "post"},
     "/projects/{slug}/benchmark/": {"post"},
+    "/projects/{slug}/benchmark/draws/": {"get", "post"},
     "/projects/{slug}/policies/": {"get", "post"},
     "/projects/{slug}/policies/{version}/activate/": {"post"},
     "/projects/{slug}/policies/preview/": {"get", "post"},

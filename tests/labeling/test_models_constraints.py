@@ -21,7 +21,9 @@ from labeling.models import (
     ApiToken,
     AuditDraw,
     BenchmarkAnswer,
+    BenchmarkDraw,
     BenchmarkItem,
+    BenchmarkLook,
     Document,
     Embedding,
     Frozen,
@@ -31,6 +33,7 @@ from labeling.models import (
     Label,
     LabelAlias,
     Lease,
+    MachineSeen,
     Member,
     Part,
     PlanRow,
@@ -202,6 +205,14 @@ def audit_draw(probability: float) -> Callable[[Cast], object]:
     return make
 
 
+def benchmark_draw(**fields: Any) -> Callable[[Cast], BenchmarkDraw]:
+    def make(cast: Cast) -> BenchmarkDraw:
+        given = {"part": "certify", "sampling": "random", "population": 5, "drawn": 2, **fields}
+        return BenchmarkDraw.objects.create(project=cast.project, seed="s", **given)
+
+    return make
+
+
 def rejection(cast: Cast) -> object:
     return [
         Rejection.objects.create(task=cast.task, revision=1, label=cast.label, decision=one)
@@ -218,6 +229,9 @@ CASES: list[Case] = [
     # Projects and members
     ("project_answers_at_most_ge_needed", change(Project, answers_needed=3, answers_at_most=2)),
     ("project_blind_share_is_share", change(Project, blind_share=1.1)),
+    ("project_gold_share_is_share", change(Project, gold_share=1.1)),
+    ("project_repeat_share_is_share", change(Project, repeat_share=-0.1)),
+    ("project_least_agreement_is_share", change(Project, least_agreement=2)),
     ("project_audit_share_is_share", change(Project, audit_share=-0.1)),
     ("project_target_accuracy_is_share", change(Project, target_accuracy=95)),
     ("project_least_mass_is_share", change(Project, least_mass=1.5)),
@@ -417,6 +431,37 @@ CASES: list[Case] = [
     (
         "benchmark_reference_label_iff_label",
         lambda c: make_benchmark_item(c.task, reference="unk", reference_label=c.label),
+    ),
+    (
+        "benchmark_inclusion_is_probability",
+        lambda c: make_benchmark_item(c.task, inclusion_probability=0.0),
+    ),
+    (
+        "benchmark_drawn_has_inclusion",
+        lambda c: make_benchmark_item(c.task, draw=benchmark_draw()(c)),
+    ),
+    ("benchmark_draw_from_population", benchmark_draw(drawn=6)),
+    ("benchmark_draw_from_population", benchmark_draw(drawn=0)),
+    ("benchmark_draw_part_known", benchmark_draw(part="train")),
+    ("benchmark_draw_certify_is_random", benchmark_draw(sampling="stratified")),
+    ("benchmark_draw_certify_is_random", benchmark_draw(sampling="chosen", part="tune")),
+    (
+        "benchmark_answer_one_adjudicates",
+        lambda c: [benchmark_answer(expert=name, adjudicates=True)(c) for name in "xy"],
+    ),
+    (
+        "benchmark_answer_here_has_member",
+        lambda c: benchmark_answer(annotation=make_annotation(c.task, c.member, c.label))(c),
+    ),
+    (
+        "benchmark_look_says_why",
+        lambda c: BenchmarkLook.objects.create(
+            project=c.project, part="tune", member=c.member, pairs=1, note=""
+        ),
+    ),
+    (
+        "machine_seen_once",
+        twice(lambda c: MachineSeen.objects.create(member=c.member, task=c.task, revision=1)),
     ),
     ("benchmark_answer_one_multiclass", twice(benchmark_answer())),
     (

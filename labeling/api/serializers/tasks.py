@@ -16,6 +16,7 @@ from labeling.models import (
     Resolution,
     Retrieved,
     Task,
+    TaskStatus,
     Verdict,
 )
 
@@ -59,6 +60,11 @@ class AnswerSerializer(OwnAnswerSerializer):
 
 class AnnotatorTaskSerializer(serializers.ModelSerializer[Task]):
     """A task for a regular annotator: no trace of what machines said (DESIGN 8.5)."""
+
+    status = serializers.CharField(
+        source="seen_status",
+        help_text="processing; deferred; or resolved, once the annotator has answered it.",
+    )
 
     class Meta:
         model = Task
@@ -105,7 +111,11 @@ class ResolutionSerializer(serializers.ModelSerializer[Resolution]):
 class TaskSerializer(serializers.ModelSerializer[Task]):
     """A task in a list, for those who may see machine output."""
 
-    prediction = PredictionSerializer(allow_null=True)
+    status = serializers.ChoiceField(TaskStatus.choices)
+    prediction = PredictionSerializer(
+        allow_null=True, help_text="Null, too, where the reader is to label the task blind."
+    )
+    priority = serializers.FloatField(allow_null=True)
     resolution = serializers.SerializerMethodField()
     hard = serializers.BooleanField(
         allow_null=True, help_text="By the newest ranking; null where that does not say."
@@ -122,6 +132,12 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "hard",
             "resolution",
         ]
+
+    def to_representation(self, instance: Task) -> Any:
+        shown = super().to_representation(instance)
+        if getattr(instance, "withheld", False):
+            shown |= dict.fromkeys(("prediction", "hard", "resolution", "priority"))
+        return shown
 
     @extend_schema_field(ResolutionSerializer(allow_null=True))
     def get_resolution(self, task: Task) -> Any:

@@ -17,7 +17,7 @@ from labeling.actions.taxonomy import label_names
 from labeling.api.base import ProjectEndpoint, StrictSerializer, read
 from labeling.api.schema import answers
 from labeling.api.serializers.tasks import OwnAnswerSerializer
-from labeling.models import Answer, Label, Member, Task, UnkReason
+from labeling.models import Answer, Label, Member, Task, TaskStatus, UnkReason
 
 DAY_SECONDS = 86_400.0
 
@@ -50,7 +50,9 @@ class NewAnnotationSerializer(StrictSerializer):
 class AnnotationReportSerializer(serializers.Serializer[Any]):
     answer = OwnAnswerSerializer()
     repeated = serializers.BooleanField(help_text="This client_id had been sent before.")
-    status = serializers.CharField(help_text="Of the task, after the answer.")
+    status = serializers.CharField(
+        help_text="Of the task, after the answer, as GET of the task shows it."
+    )
     note = serializers.CharField(allow_blank=True)
 
 
@@ -73,12 +75,16 @@ class AnnotationsView(ProjectEndpoint):
         if task is None:
             raise Http404(_("The project has no task of this external_id."))
         body |= self._labels(body)
-        outcome = answer(member=self.member, task=task, visible=seen(self.member, task), **body)
+        lease = self.member.leases.live().filter(task=task).first()
+        under = {"purpose": lease.purpose, "visible": lease.visible} if lease else {}
+        fixed = {"visible": seen(self.member, task), **under}
+        outcome = answer(member=self.member, task=task, **fixed, **body)
         task.refresh_from_db(fields=["status"])
+        status_seen = task.status if sees_machine_output(self.member) else TaskStatus.RESOLVED
         report = {
             "answer": OwnAnswerSerializer(outcome.annotation).data,
             "repeated": outcome.repeated,
-            "status": task.status,
+            "status": status_seen,
             "note": outcome.note,
         }
         fresh = status.HTTP_200_OK if outcome.repeated else status.HTTP_201_CREATED

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Case, Exists, OuterRef, Prefetch, QuerySet, Subquery, Value, When
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,12 +15,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.access import Right, sees_machine_output
+from labeling.actions.answers import own_answers
+from labeling.actions.lease import see_machines
+from labeling.actions.queues import withheld_from
 from labeling.actions.taxonomy import label_names
 from labeling.api.base import ProjectEndpoint, StrictSerializer, page_of, read_query
 from labeling.api.schema import answers
 from labeling.api.serializers import tasks as shapes
 from labeling.api.views.pages import PAGE_PARAMETERS, paged
-from labeling.models import Label, Member, PlanRow, Project, Ranking, Resolution, Task, TaskStatus
+from labeling.models import (
+    Annotation,
+    Label,
+    Lease,
+    Member,
+    PlanRow,
+    Project,
+    Ranking,
+    Resolution,
+    Task,
+    TaskStatus,
+)
 
 LARGEST_ID = 2**63 - 1
 FILTERS = [
@@ -54,15 +68,35 @@ class TasksView(ProjectEndpoint):
         may filter by status alone."""
         wanted = read_query(FilterSerializer, request)
         tasks: QuerySet[Task] = Task.objects.filter(project=self.project)
-        if "status" in wanted:
-            tasks = tasks.filter(status=wanted["status"])
         if not sees_machine_output(self.member):
             if set(wanted) - {"status"}:
                 raise PermissionDenied(_("Your role in this project filters by status only."))
+            tasks = as_seen_by(tasks, self.member)
+            if "status" in wanted:
+                tasks = tasks.filter(seen_status=wanted["status"])  # type: ignore[misc]  # above
             return page_of(self, tasks, shapes.AnnotatorTaskSerializer)
+        if "status" in wanted:
+            tasks = tasks.filter(status=wanted["status"])
+        tasks = with_machine_output(narrowed(tasks, wanted, self.project))
         return page_of(
-            self, with_machine_output(narrowed(tasks, wanted, self.project)), shapes.TaskSerializer
+            self, tasks.annotate(withheld=withheld_from(self.member)), shapes.TaskSerializer
         )
+
+
+def as_seen_by(tasks: QuerySet[Task], member: Member) -> QuerySet[Task]:
+    """Tasks with the status that a regular annotator sees. What the others made of a task would
+    tell which of the tasks that one is given are settled already (DESIGN 8.5), so to each
+    a task is resolved once they have answered it."""
+    answered = Annotation.objects.current().filter(task=OuterRef("pk"), member=member)
+    in_hand = Lease.objects.live().filter(task=OuterRef("pk"), member=member)
+    return tasks.annotate(
+        seen_status=Case(
+            When(Exists(in_hand), then=Value(str(TaskStatus.DEFERRED))),
+            When(Exists(answered), then=Value(str(TaskStatus.RESOLVED))),
+            When(status=TaskStatus.PROCESSING, then=Value(str(TaskStatus.PROCESSING))),
+            default=Value(str(TaskStatus.DEFERRED)),
+        )
+    )
 
 
 def narrowed(tasks: QuerySet[Task], wanted: Mapping[str, Any], project: Project) -> QuerySet[Task]:
@@ -107,15 +141,17 @@ class TaskView(ProjectEndpoint):
         tags=["tasks"],
     )
     def get(self, request: Request, slug: str, external_id: str) -> Response:
-        """One task: everything for experts and admins; for regular annotators the text, its
-        status and their own answers."""
+        """One task: everything for experts and admins; for regular annotators, and for whom it
+        waits to be labeled blind, the text, its status and their own answers."""
         tasks = narrowed(Task.objects.filter(project=self.project), {}, self.project)
+        tasks = as_seen_by(tasks, self.member).annotate(withheld=withheld_from(self.member))
         task = None
         if "\x00" not in external_id:  # PostgreSQL cannot even be asked
             task = with_machine_output(tasks).filter(external_id=external_id).first()
         if task is None:
             raise Http404(_("The project has no task of this external_id."))
-        if sees_machine_output(self.member):
+        if sees_machine_output(self.member) and not task.withheld:  # type: ignore[attr-defined]
+            see_machines(member=self.member, task=task)
             return Response(detail(task))
         return Response(
             {
@@ -126,7 +162,7 @@ class TaskView(ProjectEndpoint):
 
 
 def own(task: Task, member: Member) -> QuerySet[Any]:
-    return _answers(task).filter(member=member)
+    return _answers(task).filter(pk__in=own_answers(member).filter(task=task).values("pk"))
 
 
 def _answers(task: Task) -> QuerySet[Any]:

@@ -1,0 +1,195 @@
+"""What waits for a member, by purpose. Queries only; `lease` hands out."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+
+from django.conf import settings
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from labeling.access import Right, has_right
+from labeling.actions.benchmark_reference import EXPERTS_NEEDED
+from labeling.models import (
+    Annotation,
+    Assistance,
+    AuditDraw,
+    BenchmarkAnswer,
+    BenchmarkItem,
+    Lease,
+    MachineSeen,
+    Member,
+    Project,
+    Purpose,
+    ReferenceOutcome,
+    Resolution,
+    Role,
+    Task,
+    TaskStatus,
+)
+
+SLIPPED_IN = (Purpose.GOLD, Purpose.REPEAT)
+"""Purposes that come in the place of an ordinary task now and then."""
+
+
+def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
+    """Tasks that wait for the member for this purpose, first come first."""
+    return {
+        Purpose.LABEL: waiting_for,
+        Purpose.AUDIT: audits_for,
+        Purpose.BENCHMARK: benchmark_for,
+        Purpose.GOLD: gold_for,
+        Purpose.REPEAT: repeats_for,
+    }[Purpose(purpose)](member)
+
+
+def waiting_for(member: Member) -> QuerySet[Task]:
+    """Deferred tasks whose present question the member has not answered, in queue order."""
+    return (
+        Task.objects.filter(project_id=member.project_id, status=TaskStatus.DEFERRED)
+        .filter(~Exists(BenchmarkItem.objects.filter(task=OuterRef("pk"), draw__isnull=False)))
+        .filter(~Exists(_own_answers(member)))
+        .order_by("-priority", "pk")
+    )
+
+
+def _own_answers(member: Member) -> QuerySet[Annotation]:
+    return Annotation.objects.filter(
+        Q(asked_label__isnull=True) | Q(asked_label=OuterRef("asked_label")),
+        task=OuterRef("pk"),
+        revision=OuterRef("revision"),
+        question=OuterRef("question"),
+        member=member,
+        purpose=Purpose.LABEL,
+        current=True,
+    )
+
+
+def audits_for(member: Member) -> QuerySet[Task]:
+    """Tasks with an unanswered audit draw on which the member never acted."""
+    open_draws = AuditDraw.objects.filter(
+        task__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
+    )
+    return untouched(Task.objects.filter(pk__in=open_draws.values("task")), member).order_by("pk")
+
+
+def benchmark_for(member: Member) -> QuerySet[Task]:
+    """Drawn texts that want another expert, on which the member never acted."""
+    if not has_right(member, Right.REVIEW):
+        return Task.objects.none()
+    answered = (
+        BenchmarkAnswer.objects.filter(item=OuterRef("pk"), current=True)
+        .order_by()
+        .values("item")
+        .annotate(n=Count("expert", distinct=True))
+        .filter(n__gte=EXPERTS_NEEDED)
+    )
+    items = BenchmarkItem.objects.filter(
+        ~Exists(answered),
+        project_id=member.project_id,
+        draw__isnull=False,
+        reference=ReferenceOutcome.OPEN,
+    )
+    return untouched(Task.objects.filter(pk__in=items.values("task")), member).order_by("pk")
+
+
+def untouched(tasks: QuerySet[Task], member: Member) -> QuerySet[Task]:
+    """Those of `tasks` that the member never answered, settled, or saw machine output on: their
+    answer to these is a blind one."""
+    mine = {"task": OuterRef("pk"), "member": member}
+    # Under a lease for another purpose the machines may be, or may have been, in view.
+    looked = Lease.objects.filter(**mine, visible__blind=False)
+    return tasks.filter(
+        ~Exists(Annotation.objects.filter(**mine)),
+        ~Exists(Resolution.objects.filter(**mine)),
+        ~Exists(MachineSeen.objects.filter(**mine)),
+        ~Exists(looked),
+    )
+
+
+def withheld_from(member: Member) -> Q:
+    """A condition on tasks: what machines said of them is kept from the member, who is to answer
+    them blind. So it is on texts that wait for experts of the benchmark, whoever these may be, and
+    on what the member has in hand."""
+    waiting = BenchmarkItem.objects.filter(
+        task=OuterRef("pk"), draw__isnull=False, reference=ReferenceOutcome.OPEN
+    )
+    in_hand = Lease.objects.live().filter(task=OuterRef("pk"), member=member, visible__blind=True)
+    return Q(Exists(waiting)) | Q(Exists(in_hand))
+
+
+def gold_for(member: Member) -> QuerySet[Task]:
+    """Settled benchmark tasks on which the member never acted."""
+    items = BenchmarkItem.objects.filter(project_id=member.project_id).exclude(
+        reference=ReferenceOutcome.OPEN
+    )
+    return untouched(Task.objects.filter(pk__in=items.values("task")), member).order_by("pk")
+
+
+def repeats_for(member: Member) -> QuerySet[Task]:
+    """Tasks that the member answered some time ago, and not a second time since."""
+    before = timezone.now() - datetime.timedelta(days=member.project.repeat_after_days)
+    mine = Annotation.objects.current().filter(
+        member=member, revision=F("task__revision"), task__project_id=member.project_id
+    )
+    first = mine.filter(purpose=Purpose.LABEL, created_at__lte=before)
+    again = Annotation.objects.filter(member=member, task=OuterRef("pk"), purpose=Purpose.REPEAT)
+    return Task.objects.filter(pk__in=first.values("task")).filter(~Exists(again)).order_by("pk")
+
+
+def slips_in(project: Project) -> bool:
+    """May settled and repeated tasks be served unnoticed? They are blind, so some ordinary task
+    has to be, too, or none may be helped by machines."""
+    return project.blind_share > 0 or project.assistance != Assistance.SHOWN
+
+
+def slipped_in(member: Member, turn: int) -> str | None:
+    """The purpose that takes the member's turn number `turn` away from ordinary tasks, if one does.
+
+    It follows from a secret of the installation, so that it is the same whenever it is asked and
+    nobody can foresee it.
+    """
+    project = member.project
+    if member.role != Role.REGULAR or not slips_in(project):
+        return None
+    drawn = f"{settings.SECRET_KEY}:{member.pk}:{turn}".encode()
+    chance = int.from_bytes(hashlib.sha256(drawn).digest()[:8]) / 2**64
+    if chance < project.gold_share:
+        return Purpose.GOLD
+    return Purpose.REPEAT if chance < project.gold_share + project.repeat_share else None
+
+
+def turn_of(member: Member) -> int:
+    """How many answers the member has given from the queue."""
+    return Annotation.objects.filter(member=member, purpose__in=Purpose.queued()).count()
+
+
+def left_for(member: Member, *, up_to: int) -> int:
+    """How many tasks wait for the member, whatever their purpose; counting ends at `up_to`.
+
+    Tasks that will be slipped in are counted before they come, so that the number goes down by one
+    with every answer and does not tell which were.
+    """
+    purposes = ordinary_purposes(member)
+    ordinary = sum(queue_of(member, purpose)[:up_to].count() for purpose in purposes)
+    held = member.leases.live().filter(purpose__in=SLIPPED_IN).exists()
+    if not ordinary or ordinary >= up_to or member.role != Role.REGULAR:
+        return min(max(ordinary, int(held)), up_to)
+    there = {purpose: queue_of(member, purpose)[:up_to].count() for purpose in SLIPPED_IN}
+    total, turn = 0, turn_of(member)
+    while ordinary and total < up_to:
+        purpose = slipped_in(member, turn + total)
+        if purpose is not None and there[Purpose(purpose)]:
+            there[Purpose(purpose)] -= 1
+        else:
+            ordinary -= 1
+        total += 1
+    return total
+
+
+def ordinary_purposes(member: Member) -> list[Purpose]:
+    """What the member's queue holds by itself."""
+    if has_right(member, Right.REVIEW):
+        return [Purpose.LABEL, Purpose.AUDIT, Purpose.BENCHMARK]
+    return [Purpose.LABEL]
