@@ -20,6 +20,7 @@ project_pages: list[URLPattern] = [
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
+    path("runs/<int:run_id>/continue/", runs.go_on, name="continue_run"),
 ]
 
 urlpatterns = [

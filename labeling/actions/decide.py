@@ -132,6 +132,7 @@ class _Batch:
                 confidence=found.confidence,
                 reason=found.reason,
                 detail=found.detail,
+                stage=found.stage,
                 mode=Decision.Mode.SHADOW if shadow else Decision.Mode.LIVE,
             )
         )

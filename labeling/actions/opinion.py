@@ -49,6 +49,7 @@ class Evidence:
 
     ranking: Ranking | None = None
     verdicts: list[Verdict] = field(default_factory=list)
+    out_of_budget: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class StageRule:
 def gather(run: Run, task_ids: Sequence[int]) -> dict[int, Evidence]:
     """Rankings and verdicts of the tasks, read from the source run where `run` decides again."""
     source = run.source_run or run
-    evidence: dict[int, Evidence] = defaultdict(Evidence)
+    out_of_budget = source.budget_stopped_at is not None
+    evidence: dict[int, Evidence] = defaultdict(lambda: Evidence(out_of_budget=out_of_budget))
     for ranking in Ranking.objects.filter(run=source, task_id__in=task_ids):
         evidence[ranking.task_id].ranking = ranking
     verdicts = Verdict.objects.filter(run=source, task_id__in=task_ids)
@@ -135,7 +137,8 @@ def opinion_at(
             Outcome.DEFER, None, None, DeferReason.VALIDATOR_FAILED, failed[0].failure[:300]
         )
     if len(relevant) < len(stage.validators) or not relevant:
-        return Opinion(Outcome.DEFER, None, None, DeferReason.NO_VERDICT)
+        reason = DeferReason.BUDGET if evidence.out_of_budget else DeferReason.NO_VERDICT
+        return Opinion(Outcome.DEFER, None, None, reason)
     pooled = pool(rule, {verdict.validator_id: verdict.probabilities for verdict in relevant})
     asked = relevant[0].asked_label_id
     found = _settled(question, stage.threshold, pooled, asked)

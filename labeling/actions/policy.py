@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -19,6 +17,7 @@ from labeling.actions.opinion import opinion
 from labeling.actions.pool_rule import pool_rule
 from labeling.actions.rerun import decide_again
 from labeling.actions.scored import Scored, scored_items
+from labeling.actions.tuning import evidence_of, thresholds_of, tune, tune_stages
 from labeling.models import (
     Configuration,
     Member,
@@ -26,11 +25,9 @@ from labeling.models import (
     Part,
     Policy,
     Project,
-    Question,
 )
 from labeling.statistics.acceptance import AcceptanceMetrics, Judged, acceptance_metrics
 from labeling.statistics.pooling import MEAN
-from labeling.statistics.thresholds import TunedThreshold, loosest_threshold
 
 MIN_TUNE_ROWS = 20
 
@@ -43,12 +40,14 @@ def fit_policy(
     by: Actor,
     pool: str = MEAN,
     least_mass: float | None = None,
+    cascade: bool = False,
 ) -> Policy:
     """A draft policy: the validators' probabilities pooled, accepted at the loosest threshold
     whose accuracy on *tune* is at least `target`. Tuned, not certified.
 
     A fitted pool that is not better than the mean gives way to it. Below `least_mass` (the
-    project's unless given) an answer settles nothing. Refuses where *tune* has fewer than 20
+    project's unless given) an answer settles nothing. A cascade asks the cheapest validator first
+    and the next only while the task is undecided. Refuses where *tune* has fewer than 20
     scored answers. A side on which no threshold reaches the target has threshold None and accepts
     nothing.
     """
@@ -73,7 +72,10 @@ def fit_policy(
         pool, validators=validators, scored=scored, question=question
     )
     rule = {**pooled, "validators": validators, "least_mass": least}
-    tuned = _tune(rule, scored, question, target)
+    left, stages = scored, None
+    if cascade:
+        rule["stages"], stages, left = tune_stages(rule, scored, question=question, target=target)
+    tuned = tune(rule, left, question=question, target=target)
     rule["threshold"] = thresholds_of(tuned)
     evidence = {
         "part": Part.TUNE,
@@ -82,39 +84,10 @@ def fit_policy(
         "not_scored": unscored,
         "rows_hash": _rows_hash(scored),
         "pool": pooled_evidence,
-        "tuned": {side: asdict(found) if found else None for side, found in tuned.items()},
+        "tuned": evidence_of(tuned),
+        **({"stages": stages, "left_to_all": len(left)} if stages is not None else {}),
     }
     return _save(project, configuration, rule, evidence, by)
-
-
-def thresholds_of(tuned: Mapping[str, TunedThreshold | None]) -> dict[str, float | None]:
-    return {side: found.threshold if found else None for side, found in tuned.items()}
-
-
-def _tune(
-    rule: Mapping[str, Any], scored: Sequence[Scored], question: str, target: float
-) -> dict[str, TunedThreshold | None]:
-    def loosest(side: str, outcome: str) -> TunedThreshold | None:
-        trial = Policy(rule={**rule, "threshold": {side: 0.0}})
-        return _loosest(trial, scored, question, outcome, target)
-
-    if question == Question.MULTICLASS:
-        return {"multiclass": loosest("multiclass", Outcome.ACCEPT)}
-    return {"yes": loosest("yes", Outcome.ACCEPT), "no": loosest("no", Outcome.REJECT)}
-
-
-def _loosest(
-    trial: Policy, scored: Sequence[Scored], question: str, outcome: str, target: float
-) -> TunedThreshold | None:
-    """Tune one threshold over the rows that the trial policy, at threshold 0, would take."""
-    confidence, right = [], []
-    for row in scored:
-        found = opinion(trial, row.evidence, question=question)
-        if found.outcome == outcome:
-            holds = row.is_right(found.label_id)
-            confidence.append(found.confidence)
-            right.append(holds if outcome == Outcome.ACCEPT else not holds)
-    return loosest_threshold(np.array(confidence, float), np.array(right, bool), target=target)
 
 
 @transaction.atomic

@@ -43,6 +43,9 @@ SETTINGS = (
     "documents_found",
     "documents_kept",
     "least_similarity",
+    "currency",
+    "budget_tokens",
+    "budget_money",
     "allow_outside_hosts",
 )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import dispatch
+from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
 from labeling.actions.runs import RUN_TASKS, add_to_plan, close_run, configuration_for, open_run
 from labeling.actions.taxonomy import current_taxonomy
@@ -23,6 +24,8 @@ from labeling.models import (
     Stage,
     Task,
     TaskStatus,
+    Validator,
+    Verdict,
 )
 
 UNDECIDED = (TaskStatus.PROCESSING, TaskStatus.DEFERRED)
@@ -30,7 +33,7 @@ UNDECIDED = (TaskStatus.PROCESSING, TaskStatus.DEFERRED)
 
 def plan_stale(*, project: Project, by: Actor) -> int:
     """Plan, under the configuration now in force, the undecided tasks and benchmark tasks that no
-    run of it has seen. Returns how many."""
+    run of it has seen, and those that a budget left out. Returns how many."""
     taxonomy = current_taxonomy(project)
     planned = 0
     for version in project.model_versions.all():
@@ -60,7 +63,53 @@ def plan_stale(*, project: Project, by: Actor) -> int:
                 predictions = Prediction.objects.filter(pk__in=ids[: RUN_TASKS - run.planned])
                 planned += add_to_plan(run, predictions)
                 dispatch.nudge(Stage.RERANK)
+        for run in configuration.runs.filter(budget_stopped_at__isnull=False).order_by("pk"):
+            if n := left_out_by_budget(run).count():
+                continue_run(run=run, by=by)
+                planned += n
     return planned
+
+
+def left_out_by_budget(run: Run) -> QuerySet[PlanRow]:
+    """Rows of `run` whose task lacks an LLM's verdict since the budget was used up, that nothing
+    has settled, and that no later run has taken on."""
+    rows = PlanRow.objects.filter(run=run, stage=Stage.DONE, revision=F("task__revision"))
+    if run.budget_stopped_at is None:
+        return rows.none()
+    ids = [entry["id"] for entry in run.configuration.content["validators"]]
+    said = Verdict.objects.filter(run=run, task=OuterRef("task"), validator__in=ids)
+    llms = Validator.objects.filter(pk__in=ids, kind=Validator.Kind.LLM).values_list(
+        "pk", flat=True
+    )
+    lacks = Q()
+    for llm in llms:
+        lacks |= Q(~Exists(said.filter(validator=llm)))
+    later = PlanRow.objects.filter(
+        run__configuration=run.configuration_id, run__gt=run.pk, task=OuterRef("task")
+    )
+    wanted = Q(task__status__in=UNDECIDED) | Q(task__benchmark_item__isnull=False)
+    return rows.filter(lacks, wanted, ~Exists(later)) if lacks else rows.none()
+
+
+@transaction.atomic
+def continue_run(*, run: Run, by: Actor) -> Run:
+    """Plan what the budget of `run` left out in a new run of the same configuration, which has a
+    budget of its own. Refuses where nothing was left out."""
+    predictions = Prediction.objects.filter(
+        pk__in=left_out_by_budget(run).values("prediction")
+    ).order_by("pk")
+    if not predictions.exists():
+        raise ActionRefused(
+            _("The budget of run %(n)d has left nothing out that still waits.") % {"n": run.pk}
+        )
+    found = list(predictions)
+    # A run takes a task once, so the next one has to be another.
+    close_run(run)
+    following = open_run(configuration=run.configuration, taxonomy=run.taxonomy, by=by)
+    planned = add_to_plan(following, found)
+    record(run.project, by, "run_continued", run, new={"run": following.pk, "tasks": planned})
+    dispatch.nudge(Stage.RERANK)
+    return following
 
 
 @transaction.atomic

@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import rules
+from labeling.actions.accounting import speed_of, total_money, usage_of
+from labeling.actions.budget import budget_of
 from labeling.actions.events import Actor, record
 from labeling.actions.retrieval import retrieval_method
 from labeling.actions.taxonomy import current_taxonomy
@@ -302,4 +304,38 @@ def progress(run: Run) -> dict[str, Any]:
             .annotate(n=Count("pk"))
         ],
         "seconds": {timing.stage: round(timing.seconds, 3) for timing in run.timings.all()},
+        **_accounts(run),
+    }
+
+
+def _accounts(run: Run) -> dict[str, Any]:
+    """Speed over the last minutes, what each validator took, and the budget."""
+    speed = speed_of(run)
+    usages = usage_of(Verdict.objects.filter(run=run))
+    budget = budget_of(run)
+    return {
+        "tasks_per_second": speed.overall,
+        "usage": [
+            {
+                "validator": usage.validator.name,
+                "verdicts": usage.verdicts,
+                "failures": usage.failures,
+                "calls": usage.calls,
+                "tokens": usage.tokens,
+                "cached_tokens": usage.cached_tokens,
+                "latency_ms": usage.latency_ms,
+                "cost": usage.money,
+                "tasks_per_second": speed.by_validator.get(usage.validator.name, 0.0),
+            }
+            for usage in usages
+        ],
+        "cost": total_money(usages),
+        "currency": run.project.currency,
+        "budget": {
+            "tokens": budget.tokens,
+            "spent_tokens": budget.spent_tokens,
+            "money": budget.money,
+            "spent_money": budget.spent_money,
+            "stopped_at": run.budget_stopped_at,
+        },
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from django.contrib import admin, messages
@@ -87,9 +88,18 @@ class PolicyAdmin(ProjectAdmin):
 
     @staticmethod
     def _tuned(policy: Policy, part: str, whole: str) -> str:
-        sides = policy.evidence.get("tuned", {}).items()
+        stages = [*policy.evidence.get("stages", []), {"tuned": policy.evidence.get("tuned", {})}]
+        counted: dict[str, Counter[str]] = {}
+        for stage in stages:
+            for side, tuned in stage["tuned"].items():
+                if tuned:
+                    counted.setdefault(side, Counter()).update(
+                        accepted=tuned["accepted"], right=tuned["right"]
+                    )
+        for figures in counted.values():
+            figures["rows"] = policy.evidence["rows"]
         return ", ".join(
-            f"{side} {_percent(tuned[part], tuned[whole])}" for side, tuned in sides if tuned
+            f"{side} {_percent(figures[part], figures[whole])}" for side, figures in counted.items()
         )
 
     @admin.display(boolean=True, description=gettext_lazy("certified"))

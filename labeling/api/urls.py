@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}/runs/", runs.RunsView.as_view()),
     path(f"{PROJECT}/runs/<int:pk>/", runs.RunView.as_view()),
     path(f"{PROJECT}/runs/<int:pk>/close/", runs.CloseRunView.as_view()),
+    path(f"{PROJECT}/runs/<int:pk>/continue/", runs.ContinueRunView.as_view()),
     path(f"{PROJECT}/tasks/", tasks.TasksView.as_view()),
     path(f"{PROJECT}/tasks/<path:external_id>/", tasks.TaskView.as_view()),
     path(f"{PROJECT}/annotations/", annotate.AnnotationsView.as_view()),

@@ -33,6 +33,7 @@ class DeferReason(models.TextChoices):
     VALIDATOR_FAILED = "validator_failed", _("a validator of the policy failed")
     SCRIPT = "script", _("written in a script that the encoder was not trained for")
     BENCHMARK = "benchmark", _("a benchmark task: decided in shadow only")
+    BUDGET = "budget", _("the budget of the run was used up")
     ALREADY_DECIDED = "already_decided", _("people have answered it already")
     MACHINE_FAILED = "machine_failed", _("a machine failed again and again")
 
@@ -58,6 +59,11 @@ class Decision(models.Model):
     confidence = models.FloatField(null=True, blank=True)
     reason = models.CharField(max_length=24, choices=DeferReason.choices, blank=True)
     detail = models.TextField(blank=True)
+    stage = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text=_("Which stage of a cascade settled it, from 0; empty where none did."),
+    )
     mode = models.CharField(max_length=6, choices=Mode.choices, default=Mode.LIVE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

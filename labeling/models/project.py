@@ -147,6 +147,21 @@ class Project(models.Model):
     least_similarity = share_field(
         0.0, _("Documents less similar to what they are looked up for are left out (cosine).")
     )
+    currency = models.CharField(
+        max_length=12, blank=True, help_text=_("Of the prices of validators, such as EUR.")
+    )
+    budget_tokens = models.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Tokens that the LLMs of one run may read at most; empty: no limit."),
+    )
+    budget_money = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0)],
+        help_text=_("What the LLMs of one run may cost at most; empty: no limit."),
+    )
     allow_outside_hosts = models.BooleanField(
         default=False, help_text=_("May texts leave for a validator on another host?")
     )
@@ -165,6 +180,10 @@ class Project(models.Model):
                 condition=Q(documents_found__gte=models.F("documents_kept")),
                 name="project_documents_found_ge_kept",
                 violation_error_message=_("“documents found” is below “documents kept”."),
+            ),
+            models.CheckConstraint(
+                condition=Q(budget_money__isnull=True) | Q(budget_money__gte=0.0),
+                name="project_budget_not_negative",
             ),
             *(
                 models.CheckConstraint(

@@ -108,7 +108,7 @@ class Run(FrozenModel):
         CLOSED = "closed", _("no new tasks")
         COMPLETED = "completed", _("completed")
 
-    mutable = ("status", "closed_at", "completed_at", "planned", "note")
+    mutable = ("status", "closed_at", "completed_at", "planned", "note", "budget_stopped_at")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.VALIDATE)
@@ -120,6 +120,9 @@ class Run(FrozenModel):
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.OPEN)
     planned = models.PositiveIntegerField(default=0)
     note = models.TextField(blank=True, help_text=_("What a reader should know, in words."))
+    budget_stopped_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the budget first kept an LLM from being asked.")
+    )
     created_by = models.ForeignKey(
         Member, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

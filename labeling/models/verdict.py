@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -11,6 +14,20 @@ from labeling.models.label import Label
 from labeling.models.project import Project, Question
 from labeling.models.run import Artifact, FrozenModel, Run
 from labeling.models.task import Task
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise as _StrOrPromise
+
+
+def price_field(help_text: _StrOrPromise) -> models.FloatField[float | None, float | None]:
+    return models.FloatField(
+        null=True, blank=True, help_text=help_text, validators=[MinValueValidator(0.0)]
+    )
+
+
+def not_below_zero(*names: str) -> Q:
+    """Each of these fields is empty or at least 0."""
+    return Q(*(Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": 0.0}) for name in names))
 
 
 class Validator(FrozenModel):
@@ -25,7 +42,7 @@ class Validator(FrozenModel):
         CROSS_ENCODER = "cross_encoder", _("cross-encoder (local, not an LLM)")
         LLM = "llm", _("large language model")
 
-    mutable = ("active",)
+    mutable = ("active", "price_input", "price_cached", "price_output")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="validators")
     name = models.CharField(max_length=100)
@@ -37,11 +54,20 @@ class Validator(FrozenModel):
     )
     uses_documents = models.BooleanField(default=False)
     active = models.BooleanField(default=True)
+    price_input = price_field(_("Price of a million tokens read, in the project's currency."))
+    price_cached = price_field(
+        _("Price of a million tokens that were in the server's cache; empty: as those read.")
+    )
+    price_output = price_field(_("Price of a million tokens written."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["project", "name", "-version"]
         constraints = [
+            models.CheckConstraint(
+                condition=not_below_zero("price_input", "price_cached", "price_output"),
+                name="validator_prices_not_negative",
+            ),
             models.UniqueConstraint(
                 fields=["project", "name", "version"], name="validator_version_once"
             ),
@@ -79,7 +105,13 @@ class Verdict(models.Model):
     calls = models.JSONField(default=list, blank=True, help_text=_("The shifted calls behind it."))
     route = models.CharField(max_length=40, blank=True)
     latency_ms = models.FloatField(default=0.0)
-    tokens = models.PositiveIntegerField(default=0)
+    tokens = models.PositiveIntegerField(default=0, help_text=_("Tokens read, by all calls."))
+    cached_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Of them in the server's cache, where it tells.")
+    )
+    server_calls = models.PositiveSmallIntegerField(
+        default=0, help_text=_("Calls to a server, each of which wrote one token.")
+    )
     text_was_cut = models.BooleanField(default=False)
     prompt_hash = models.CharField(max_length=64, blank=True)
     failure = models.TextField(blank=True, help_text=_("Why there is no answer, in words."))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from labeling.access import Right, page, sees_machine_output
+from labeling.actions.errors import ActionRefused
+from labeling.actions.rerun import continue_run, left_out_by_budget
 from labeling.actions.runs import progress
 from labeling.models import Decision, DeferReason, Outcome, PlanRow, Run, Stage
 from labeling.views.shell import PageRequest, shell
@@ -37,6 +40,18 @@ def run(request: PageRequest, run_id: int) -> HttpResponse:
     return render(request, template, shell(request, "runs", run=found, **content))
 
 
+@page(Right.MANAGE)
+@require_POST
+def go_on(request: PageRequest, run_id: int) -> HttpResponse:
+    """Plan what the budget of a run left out in a new run, and show that."""
+    found = get_object_or_404(Run, project=request.project, pk=run_id)
+    try:
+        found = continue_run(run=found, by=request.member)
+    except ActionRefused as refusal:
+        messages.error(request, refusal.message)
+    return redirect("labeling:run", request.project.slug, found.pk)
+
+
 def _content(run: Run, *, sees_machines: bool) -> dict[str, Any]:
     found = progress(run)
     done = run.planned - found["unfinished"]
@@ -55,9 +70,14 @@ def _content(run: Run, *, sees_machines: bool) -> dict[str, Any]:
     }
     if sees_machines:
         content |= {
-            "verdicts": sorted(found["verdicts"].items()),
             "decisions": [_decision(row) for row in found["decisions"]],
             "hard": run.rankings.filter(hard=True).count(),
+            "usage": found["usage"],
+            "speed": found["tasks_per_second"],
+            "cost": found["cost"],
+            "currency": found["currency"],
+            "budget": found["budget"],
+            "left_out": left_out_by_budget(run).count(),
         }
     return content
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from labeling.actions import budget
 from labeling.models import PlanRow, Reasoning, Validator
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.llm_client import GuardedClient
@@ -35,6 +36,9 @@ def reason(rows: Sequence[PlanRow]) -> None:
             )
         )
         wanted = [one for key, one in requests.items() if (key, revisions[key]) not in standing]
+        if wanted and not budget.affordable(run, validator, len(wanted)):
+            budget.stopped_by_budget(run)
+            continue
         try:
             found = GuardedClient(validator).explain(wanted) if wanted else {}
         except ValidatorError as error:

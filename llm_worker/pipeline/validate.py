@@ -1,4 +1,4 @@
-"""Stage validate: every validator of the run is asked about every task."""
+"""Stage validate: the validators of the run are asked about its tasks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.actions import budget
+from labeling.actions.opinion import Evidence, gather, to_ask
 from labeling.models import (
     BenchmarkItem,
     Label,
     Part,
     PlanRow,
+    Policy,
     Question,
     Ranking,
     Reasoning,
@@ -36,27 +39,87 @@ from llm_worker.validators import validate_all
 
 
 def validate(rows: Sequence[PlanRow]) -> None:
-    """Store a verdict, or a failure in words, of every validator for every task.
+    """Store a verdict, or a failure in words, of the validators for every task.
 
-    Verdicts that stand already are not asked again, so that a second try costs only what is
-    missing. Failures that may pass raise `SomeTasksFailed` once all verdicts are stored.
+    All of them are asked, but where the policy in force is a cascade: then those of a stage only
+    about the tasks that the stages before left undecided. Verdicts that stand already are not
+    asked again, so that a second try costs only what is missing. Failures that may pass raise
+    `SomeTasksFailed` once all verdicts are stored.
     """
     run = rows[0].run
-    requests = requests_of(run, rows)
-    transient: dict[int, str] = {}
-    for validator in validators_of(run):
-        answered = set(
-            Verdict.objects.filter(run=run, validator=validator, task_id__in=requests).values_list(
-                "task_id", flat=True
+    batch = _Batch(run, rows)
+    while open_tasks := batch.open_tasks():
+        for validator, task_ids in open_tasks.items():
+            batch.ask(validator, task_ids)
+    if batch.transient:
+        raise SomeTasksFailed(batch.transient)
+
+
+class _Batch:
+    """Some tasks of a run, whom to ask of them, and who was asked."""
+
+    def __init__(self, run: Run, rows: Sequence[PlanRow]) -> None:
+        self.run = run
+        self.rows = rows
+        self.requests = requests_of(run, rows)
+        self.validators = validators_of(run)
+        self.transient: dict[int, str] = {}
+        self._asked: set[tuple[int, int]] = set()
+        self._cascade = _cascade(run)
+        items = BenchmarkItem.objects.filter(task_id__in=self.requests)
+        # Whoever is not asked about a benchmark task cannot be measured on it.
+        self._benchmark = set(items.values_list("task_id", flat=True))
+
+    def open_tasks(self) -> dict[Validator, list[int]]:
+        """By validator, the tasks to ask it about now; empty when all that is wanted is there."""
+        evidence = gather(self.run, list(self.requests))
+        wanted = {task_id: self._wanted(task_id, evidence[task_id]) for task_id in self.requests}
+        found = {
+            validator: [
+                task_id
+                for task_id, ids in wanted.items()
+                if validator.pk in ids and (validator.pk, task_id) not in self._asked
+            ]
+            for validator in self.validators
+        }
+        return {validator: tasks for validator, tasks in found.items() if tasks}
+
+    def _wanted(self, task_id: int, evidence: Evidence) -> frozenset[int]:
+        if self._cascade is not None and task_id not in self._benchmark:
+            return to_ask(self._cascade, evidence, question=self.requests[task_id].question)
+        known = {verdict.validator_id for verdict in evidence.verdicts}
+        return frozenset(validator.pk for validator in self.validators) - known
+
+    def ask(self, validator: Validator, task_ids: Sequence[int]) -> None:
+        """Ask `validator` about the tasks, as far as the run's budget goes, and store its answers.
+
+        Tasks that the budget is not enough for go on without them.
+        """
+        self._asked |= {(validator.pk, task_id) for task_id in task_ids}
+        waiting = list(task_ids)
+        while waiting:
+            n = budget.affordable(self.run, validator, len(waiting))
+            if n == 0:
+                budget.stopped_by_budget(self.run)
+                return
+            now, waiting = waiting[:n], waiting[n:]
+            results, failures = validate_all(
+                cores.validator(validator), [self.requests[task_id] for task_id in now]
             )
-        )
-        open_requests = [request for key, request in requests.items() if key not in answered]
-        results, failures = validate_all(cores.validator(validator), open_requests)
-        lasting = [failure for failure in failures if not failure.retryable]
-        transient |= {one.task_id: one.message for one in failures if one.retryable}
-        _store(run, rows, validator, results, lasting)
-    if transient:
-        raise SomeTasksFailed(transient)
+            self.transient |= {one.task_id: one.message for one in failures if one.retryable}
+            lasting = [failure for failure in failures if not failure.retryable]
+            _store(self.run, self.rows, validator, results, lasting)
+
+
+def _cascade(run: Run) -> Policy | None:
+    """The policy in force, where it is a cascade that will decide this run's tasks. Others decide
+    in shadow only, if at all, and thresholds are fitted on what every validator said."""
+    policy = Policy.objects.filter(
+        project_id=run.project_id,
+        status=Policy.Status.ACTIVE,
+        configuration_id=run.configuration_id,
+    ).first()
+    return policy if policy is not None and policy.rule.get("stages") else None
 
 
 def validators_of(run: Run) -> list[Validator]:
@@ -155,6 +218,8 @@ def _store(
             route=result.route,
             latency_ms=result.latency_ms,
             tokens=result.tokens,
+            cached_tokens=result.cached_tokens,
+            server_calls=len(result.calls),
             text_was_cut=result.text_was_cut,
             calls=[asdict(call) for call in result.calls],
             prompt_hash=result.prompt_hash,

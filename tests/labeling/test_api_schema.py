@@ -32,6 +32,7 @@ CONTRACT = {
     "/projects/{slug}/runs/": {"get"},
     "/projects/{slug}/runs/{id}/": {"get"},
     "/projects/{slug}/runs/{id}/close/": {"post"},
+    "/projects/{slug}/runs/{id}/continue/": {"post"},
     "/projects/{slug}/tasks/": {"get"},
     "/projects/{slug}/tasks/{external_id}/": {"get"},
     "/projects/{slug}/annotations/": {"post"},

@@ -236,6 +236,7 @@ CASES: list[Case] = [
     ("project_target_accuracy_is_share", change(Project, target_accuracy=95)),
     ("project_least_mass_is_share", change(Project, least_mass=1.5)),
     ("project_least_similarity_is_share", change(Project, least_similarity=-0.5)),
+    ("project_budget_not_negative", change(Project, budget_money=-1.0)),
     ("project_documents_found_ge_kept", change(Project, documents_found=4, documents_kept=5)),
     (
         "member_once_per_project",
@@ -367,6 +368,10 @@ CASES: list[Case] = [
     ("audit_probability_positive", audit_draw(0.0)),
     ("audit_probability_positive", audit_draw(1.5)),
     # Validators and verdicts
+    (
+        "validator_prices_not_negative",
+        lambda c: make_validator(c.project, price_cached=-0.1),
+    ),
     ("validator_version_once", twice(lambda c: make_validator(c.project, "v", active=False))),
     (
         "validator_one_active_version",

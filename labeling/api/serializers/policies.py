@@ -51,6 +51,10 @@ class FitSerializer(StrictSerializer):
         help_text="How verdicts are put together. Weights are fitted on tune, and give way to the "
         "mean where they are not better on answers that they were not fitted on.",
     )
+    cascade = serializers.BooleanField(
+        default=False,
+        help_text="Ask the cheapest validator first and the others only while undecided.",
+    )
     least_mass = serializers.FloatField(
         required=False,
         min_value=0.0,

@@ -45,6 +45,32 @@ class FailureCountSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
 
 
+class UsageSerializer(serializers.Serializer[Any]):
+    """What the verdicts of one validator took in the run. Money at the prices of today."""
+
+    validator = serializers.CharField()
+    verdicts = serializers.IntegerField()
+    failures = serializers.IntegerField()
+    calls = serializers.IntegerField(help_text="To a server.")
+    tokens = serializers.IntegerField(help_text="Read.")
+    cached_tokens = serializers.IntegerField(
+        allow_null=True, help_text="Of them in the server's cache; null where no server told."
+    )
+    latency_ms = serializers.FloatField(allow_null=True, help_text="Of a task, on average.")
+    cost = serializers.FloatField(allow_null=True, help_text="Null without prices.")
+    tasks_per_second = serializers.FloatField(help_text="Over the last five minutes.")
+
+
+class BudgetSerializer(serializers.Serializer[Any]):
+    tokens = serializers.IntegerField(allow_null=True, help_text="Null: no limit.")
+    spent_tokens = serializers.IntegerField()
+    money = serializers.FloatField(allow_null=True, help_text="Null: no limit.")
+    spent_money = serializers.FloatField(allow_null=True, help_text="Null without prices.")
+    stopped_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it first kept an LLM from being asked."
+    )
+
+
 class ProgressSerializer(serializers.Serializer[Any]):
     planned = serializers.IntegerField()
     unfinished = serializers.IntegerField()
@@ -57,6 +83,11 @@ class ProgressSerializer(serializers.Serializer[Any]):
     seconds = serializers.DictField(
         child=serializers.FloatField(), help_text="Seconds of work by stage."
     )
+    tasks_per_second = serializers.FloatField(help_text="Decided, over the last five minutes.")
+    usage = UsageSerializer(many=True)
+    cost = serializers.FloatField(allow_null=True)
+    currency = serializers.CharField(allow_blank=True)
+    budget = BudgetSerializer()
 
 
 class RunDetailSerializer(RunSerializer):

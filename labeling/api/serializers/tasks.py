@@ -197,6 +197,7 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
             "confidence",
             "reason",
             "detail",
+            "stage",
             "created_at",
         ]
 

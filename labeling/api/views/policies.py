@@ -76,6 +76,7 @@ class PoliciesView(ProjectEndpoint):
             by=self.member,
             pool=body["pool"],
             least_mass=body.get("least_mass"),
+            cascade=body["cascade"],
         )
         return Response(PolicySerializer(policy).data, status=status.HTTP_201_CREATED)
 

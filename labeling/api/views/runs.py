@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.access import Right
 from labeling.actions import runs
+from labeling.actions.rerun import continue_run
 from labeling.api.base import NewestFirst, ProjectEndpoint, page_of
 from labeling.api.schema import answers
 from labeling.api.serializers.runs import RunDetailSerializer, RunSerializer
@@ -70,3 +72,19 @@ class CloseRunView(ProjectEndpoint):
         runs.close_run(run)
         run.refresh_from_db()
         return Response(RunDetailSerializer(run).data)
+
+
+class ContinueRunView(ProjectEndpoint):
+    required = {"POST": Right.MANAGE}
+
+    @extend_schema(
+        operation_id="runs_continue",
+        request=None,
+        responses=answers({201: RunDetailSerializer}, 404, 422),
+        tags=["runs"],
+    )
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Ask the validators about what the budget of this run left out, in a new run with a
+        budget of its own, which is the answer."""
+        following = continue_run(run=run_of(self.project, pk), by=self.member)
+        return Response(RunDetailSerializer(following).data, status=status.HTTP_201_CREATED)

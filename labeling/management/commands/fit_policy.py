@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from labeling.actions.policy import activate_policy, fit_policy, measure
 from labeling.actions.pool_rule import pool_in_words
 from labeling.actions.runs import configuration_for
+from labeling.actions.tuning import stages_in_words
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 from labeling.models import ModelVersion, Part, Project
 from labeling.statistics.intervals import Share
@@ -37,6 +38,11 @@ class Command(WordedCommand):
             help=_("how verdicts are put together; fitted weights only where they help (mean)"),
         )
         parser.add_argument(
+            "--cascade",
+            action="store_true",
+            help=_("ask the cheapest validator first, the others only while undecided"),
+        )
+        parser.add_argument(
             "--least-mass",
             type=float,
             help=_("probability on the options below which an answer does not count (project's)"),
@@ -51,6 +57,7 @@ class Command(WordedCommand):
         model_version: str | None,
         pool: str,
         least_mass: float | None,
+        cascade: bool,
         activate: bool,
         **options: Any,
     ) -> None:
@@ -63,6 +70,7 @@ class Command(WordedCommand):
                 by="command line",
                 pool=pool,
                 least_mass=least_mass,
+                cascade=cascade,
             )
             if activate:
                 activate_policy(policy=policy, by="command line")
@@ -72,6 +80,8 @@ class Command(WordedCommand):
         )
         if about := pool_in_words(policy.evidence["pool"]):
             self.stdout.write(f"  {about}")
+        for line in stages_in_words(policy):
+            self.stdout.write(f"  {line}")
         metrics = measure(policy, [Part.CERTIFY, Part.TEST])
         accuracy = _("accuracy of the accepted on certify and test: %(share)s")
         self.stdout.write("  " + accuracy % {"share": shown(metrics.accuracy)})

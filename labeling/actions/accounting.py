@@ -1,0 +1,126 @@
+"""What validators cost and how fast they are, counted from their verdicts.
+
+Money is counted at the prices that stand now. Tokens of the reasons in words, and of calls that
+failed, are not stored and do not count.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
+from django.utils import timezone
+
+from labeling.models import Decision, Run, Validator, Verdict
+
+WINDOW = datetime.timedelta(minutes=5)
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What some verdicts of one validator took. `cached_tokens` is None where no server told,
+    `money` where the validator has no prices, `latency_ms` (of one task) without answers."""
+
+    validator: Validator
+    verdicts: int
+    failures: int
+    calls: int
+    tokens: int
+    cached_tokens: int | None
+    latency_ms: float | None
+    money: float | None
+
+    @property
+    def money_per_task(self) -> float | None:
+        return None if self.money is None or not self.verdicts else self.money / self.verdicts
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tasks per second over the last minutes of a run: answers by validator name, and decisions."""
+
+    by_validator: Mapping[str, float]
+    overall: float
+    seconds: float
+
+
+def usage_of(verdicts: QuerySet[Verdict]) -> list[Usage]:
+    """What these verdicts took, by validator in order of name."""
+    rows = (
+        verdicts.order_by()
+        .values("validator")
+        .annotate(
+            answered=Count("pk", filter=Q(failure="")),
+            failed=Count("pk", filter=~Q(failure="")),
+            calls=Sum("server_calls"),
+            read=Sum("tokens"),
+            cached=Sum("cached_tokens"),
+            latency=Avg("latency_ms", filter=Q(failure="")),
+        )
+    )
+    found = {row["validator"]: row for row in rows}
+    validators = Validator.objects.filter(pk__in=found).order_by("name", "version")
+    return [_usage(validator, found[validator.pk]) for validator in validators]
+
+
+def _usage(validator: Validator, row: Mapping[str, Any]) -> Usage:
+    calls, read, cached = row["calls"], row["read"], row["cached"]
+    return Usage(
+        validator=validator,
+        verdicts=row["answered"],
+        failures=row["failed"],
+        calls=calls,
+        tokens=read,
+        cached_tokens=cached,
+        latency_ms=row["latency"],
+        money=money(validator, tokens=read, cached_tokens=cached or 0, written=calls),
+    )
+
+
+def money(validator: Validator, *, tokens: int, cached_tokens: int, written: int) -> float | None:
+    """What so many tokens cost at the validator's prices; None where it has none."""
+    prices = (validator.price_input, validator.price_cached, validator.price_output)
+    if all(price is None for price in prices):
+        return None
+    read, cached, output = prices
+    read = read or 0.0
+    cached = read if cached is None else cached
+    fresh = tokens - cached_tokens
+    return (fresh * read + cached_tokens * cached + written * (output or 0.0)) / MILLION
+
+
+def total_money(usages: Iterable[Usage]) -> float | None:
+    """The sum over validators that have prices; None where none has."""
+    known = [usage.money for usage in usages if usage.money is not None]
+    return sum(known) if known else None
+
+
+def speed_of(run: Run, *, now: datetime.datetime | None = None) -> Speed:
+    """How fast a run is at the moment, counted over the last five minutes.
+
+    A run that ended is looked at in the five minutes before its last verdict or decision.
+    """
+    now = now or timezone.now()
+    verdicts = Verdict.objects.filter(run=run)
+    decisions = Decision.objects.filter(run=run, mode=Decision.Mode.LIVE)
+    until = now
+    if run.completed_at is not None:
+        last = [rows.aggregate(at=Max("created_at"))["at"] for rows in (verdicts, decisions)]
+        until = max((at for at in last if at is not None), default=now)
+    since = until - WINDOW
+    recent = verdicts.filter(created_at__gt=since, failure="")
+    by_name = list(recent.order_by().values("validator__name").annotate(n=Count("pk")))
+    decided = decisions.filter(created_at__gt=since).count()
+    began = recent.aggregate(at=Min("created_at"))["at"] or until
+    if run.created_at > since:
+        began = min(began, run.created_at)
+    seconds = max((until - max(began, since)).total_seconds(), 1.0)
+    return Speed(
+        by_validator={row["validator__name"]: row["n"] / seconds for row in by_name},
+        overall=decided / seconds,
+        seconds=seconds,
+    )
