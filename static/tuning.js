@@ -183,8 +183,9 @@ function mirror(number) {
 for (const slider of form.querySelectorAll("input[type=range]")) {
   const number = document.getElementById(slider.dataset.for);
   slider.addEventListener("input", () => { number.value = slider.value; mirror(number); });
-  number.addEventListener("input", () => { if (number.value !== "") slider.value = number.value; mirror(number); });
+  number.addEventListener("input", () => { if (number.value !== "") slider.value = number.value; });
 }
+form.addEventListener("input", (event) => mirror(event.target));
 
 document.body.addEventListener("htmx:afterSettle", drawAll);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.core.cache import cache
@@ -28,6 +29,7 @@ from labeling.models import (
     Policy,
     Project,
     Purpose,
+    ReferenceOutcome,
     Run,
     Tally,
 )
@@ -40,15 +42,17 @@ class Stream:
     """Tasks outside the benchmark by group and confidence; `counts` has a row for each of `groups`.
 
     `never` counts tasks that no threshold accepts, by reason; `uncounted` those of runs that are
-    under way or were not counted yet.
+    under way or were not counted yet. `sampled_of` is the number of tasks of which these are a
+    random sample; None where they are all that were counted.
     """
 
     groups: tuple[Group, ...]
     counts: tally.Counts
     never: Mapping[str, int]
-    runs: int
-    counted_runs: int
-    uncounted: int
+    runs: int = 0
+    counted_runs: int = 0
+    uncounted: int = 0
+    sampled_of: int | None = None
 
     @property
     def tasks(self) -> int:
@@ -107,19 +111,29 @@ class Judged:
 
 
 def judged(policy: Policy) -> Judged:
-    """The rows of *tune* under the policy's way of scoring; kept while nothing new is known."""
+    """The rows of *tune* under the policy's way of scoring."""
+    key = f"judged:{policy.configuration_id}:{scoring_of(policy.rule)}"
+    found: Judged = kept(key, known_of(policy), lambda: _judge(policy))
+    return found
+
+
+def known_of(policy: Policy) -> tuple[object, ...]:
+    """What changes when *tune* or its verdicts do."""
     items = BenchmarkItem.objects.filter(project=policy.project_id, part=Part.TUNE)
+    settled = items.exclude(reference=ReferenceOutcome.OPEN).count()
     answers = BenchmarkAnswer.objects.filter(item__in=items).aggregate(newest=Max("pk"))["newest"]
     runs = Run.objects.filter(configuration=policy.configuration_id).aggregate(
         newest=Max("pk"), finished=Max("completed_at")
     )
-    known = (answers, items.count(), runs["newest"], runs["finished"])
-    key = f"judged:{policy.configuration_id}:{scoring_of(policy.rule)}"
+    return answers, items.count(), settled, runs["newest"], runs["finished"]
+
+
+def kept(key: str, known: tuple[object, ...], make: Callable[[], Any]) -> Any:
+    """What `make` gives, kept for as long as `known` stays the same."""
     standing = cache.get(key)
     if standing is not None and standing[0] == known:
-        found: Judged = standing[1]
-        return found
-    found = _judge(policy)
+        return standing[1]
+    found = make()
     cache.set(key, (known, found), timeout=3600)
     return found
 

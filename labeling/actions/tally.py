@@ -13,6 +13,7 @@ import numpy as np
 from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.actions.opinion import Opinion, gather, opinion
+from labeling.actions.stream_sample import draw_sample
 from labeling.models import Outcome, PlanRow, Policy, Run, Tally
 from labeling.statistics import tally
 
@@ -47,8 +48,10 @@ def uncounted(policy: Policy) -> QuerySet[Run]:
 
 
 def tally_runs(policy: Policy) -> int:
-    """Count the completed runs that have no tally yet, newest first; returns how many."""
+    """Count the completed runs that have no tally yet, newest first; returns how many. Draws the
+    sample for looking at weights where there is none, or one of a far smaller stream."""
     counted = 0
+    draw_sample(policy.configuration)
     for run in uncounted(policy):
         tally_run(run=run, policy=policy)
         counted += 1

@@ -19,7 +19,7 @@ from labeling import dispatch
 from labeling.access import Right, has_right, member_of
 from labeling.actions.errors import ActionRefused
 from labeling.actions.policy import activate_policy
-from labeling.actions.policy_versions import set_thresholds
+from labeling.actions.policy_versions import set_by_hand
 from labeling.actions.preview import (
     SIDES,
     Judged,
@@ -32,7 +32,8 @@ from labeling.actions.preview import (
     seconds_a_task,
     stream_of,
 )
-from labeling.actions.tally import uncounted
+from labeling.actions.tally import scoring_of, uncounted
+from labeling.actions.weights import rule_with, sampled_stream, weighed
 from labeling.admin.base import actor, managed_by
 from labeling.admin.reranker_tasks import label_names
 from labeling.models import DeferReason, Policy, Project
@@ -62,10 +63,28 @@ def urls() -> list[URLPattern]:
     ]
 
 
+POOL_WORDS = {
+    "mean": gettext_lazy("the mean of the validators"),
+    "linear": gettext_lazy("the mean by weights"),
+    "log_linear": gettext_lazy("the product by weights (log-linear)"),
+}
+
+
 class ThresholdForm(forms.Form):
-    """A policy version and a threshold for each of its sides; an empty one takes nothing."""
+    """A policy version and a threshold for each of its sides; an empty one takes nothing. Pool and
+    weights may differ from the version's, if its configuration has several validators."""
 
     version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    pool = forms.ChoiceField(
+        choices=list(POOL_WORDS.items()), required=False, label=gettext_lazy("Confidence is")
+    )
+    least_mass = forms.FloatField(
+        min_value=0.0,
+        max_value=1.0,
+        required=False,
+        label=gettext_lazy("Least probability on the options"),
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )
     note = forms.CharField(
         max_length=300, required=False, label=gettext_lazy("Why, for those who read it later")
     )
@@ -82,8 +101,22 @@ class ThresholdForm(forms.Form):
                 label=SIDE_WORDS[side],
                 widget=forms.NumberInput(attrs={"step": "0.001", "data-side": side}),
             )
-        self.order_fields([*policy.rule["threshold"], "note", "version"])
         self.sides = list(policy.rule["threshold"])
+        self.initial["pool"] = policy.rule.get("pool", "mean")
+        self.initial["least_mass"] = policy.rule.get("least_mass")
+        self.weights = {}
+        self.policy = policy
+        for entry in policy.configuration.content["validators"]:
+            name = f"weight-{entry['id']}"
+            self.weights[int(entry["id"])] = name
+            self.initial[name] = policy.rule.get("weights", {}).get(str(entry["id"]), 1.0)
+            self.fields[name] = forms.FloatField(
+                min_value=0.0,
+                max_value=1000.0,
+                required=False,
+                label=entry["name"],
+                widget=forms.NumberInput(attrs={"step": "0.05"}),
+            )
 
     @property
     def thresholds(self) -> dict[str, float | None]:
@@ -93,6 +126,37 @@ class ThresholdForm(forms.Form):
             side: None if value is None else float(tally.GRID[tally.on_grid(value)])
             for side, value in asked.items()
         }
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """The policy's rule with what was asked of pool and weights, and the policy's thresholds.
+
+        Raises ValueError where no validator has a weight.
+        """
+        rule = self.policy.rule
+        asked = self.cleaned_data
+        fields = ["pool", "least_mass", *self.weights.values()]
+        if not any(name in self.data for name in fields) or not set(fields) & self._changed():
+            return dict(rule)
+        return rule_with(
+            self.policy,
+            pool=asked["pool"] or "mean",
+            weights={pk: asked[name] or 0.0 for pk, name in self.weights.items()},
+            least_mass=asked["least_mass"] or None,
+        )
+
+    def _changed(self) -> set[str]:
+        """Weights tell nothing while the pool is the mean."""
+        changed = set(self.changed_data)
+        return changed - set(self.weights.values()) if self.data.get("pool") == "mean" else changed
+
+    def weight_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.weights.values()]
+
+    def mirrored(self) -> list[forms.BoundField]:
+        """What the form that saves repeats of the one that looks."""
+        weighing = [self["pool"], *self.weight_fields(), self["least_mass"]]
+        return [*self.side_fields(), *(weighing if len(self.weights) > 1 else [])]
 
     def side_fields(self) -> list[forms.BoundField]:
         return [self[side] for side in self.sides]
@@ -111,11 +175,14 @@ def panel(request: HttpRequest, pk: int) -> HttpResponse:
         dispatch.tally(policy.pk)
     asked = any(side in request.GET for side in policy.rule["threshold"])
     form = ThresholdForm(policy, request.GET) if asked else ThresholdForm(policy)
-    if asked and not form.is_valid():
-        shell |= {"form": form}
-    else:
-        thresholds = form.thresholds if asked else dict(policy.rule["threshold"])
-        shell |= {"form": form, **_looked_at(project, policy, thresholds)}
+    shell["form"] = form
+    if not asked:
+        shell |= _looked_at(project, policy, policy.rule, policy.rule["threshold"])
+    elif form.is_valid():
+        try:
+            shell |= _looked_at(project, policy, form.rule, form.thresholds)
+        except ValueError as problem:
+            shell["problem"] = str(problem)
     is_part = getattr(request, "htmx", False)
     template = "admin/tuning/page.html#looked-at" if is_part else "admin/tuning/page.html"
     return render(request, template, shell)
@@ -139,14 +206,14 @@ def save(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, _("A threshold is a number from 0 to 1, or empty."))
         return redirect(_address(project, policy.version))
     try:
-        made = set_thresholds(
+        made = set_by_hand(
             policy=policy,
-            thresholds=form.thresholds,
+            rule={**form.rule, "threshold": form.thresholds},
             note=form.cleaned_data["note"],
             by=actor(request, project),
         )
-    except ActionRefused as refusal:
-        messages.error(request, refusal.message)
+    except (ActionRefused, ValueError) as refusal:
+        messages.error(request, str(refusal))
         return redirect(_address(project, policy.version))
     said = _("Saved as version %(version)d. It decides nothing before it is activated.")
     messages.success(request, said % {"version": made.version})
@@ -198,13 +265,22 @@ class NamedRow:
 
 
 def _looked_at(
-    project: Project, policy: Policy, thresholds: Mapping[str, float | None]
+    project: Project,
+    policy: Policy,
+    rule: Mapping[str, Any],
+    thresholds: Mapping[str, float | None],
 ) -> dict[str, Any]:
-    stream, rows = stream_of(policy), judged(policy)
+    """Figures under the policy's own scoring from all tasks, under another from a sample."""
+    if scoring_of(rule) == scoring_of(policy.rule):
+        stream, rows = stream_of(policy), judged(policy)
+    else:
+        sampled = sampled_stream(policy, rule)
+        stream, rows = sampled or Stream((), tally.nothing(), {}), weighed(policy, rule)
     found = preview(stream, rows, thresholds)
     names = label_names({row.label_id for row in found.labels})
     named = [NamedRow(names.get(row.label_id, f"#{row.label_id}"), row) for row in found.labels]
-    left = stream.tasks - found.taken
+    whole = stream.sampled_of or stream.tasks
+    left = whole - (round(whole * found.taken / stream.tasks) if stream.tasks else 0)
     drawn = _drawn(stream, rows, found)
     return {
         "stream": stream,

@@ -43,6 +43,11 @@ def count(groups: NDArray[np.intp], steps: NDArray[np.intp], *, n_groups: int) -
     return counts
 
 
+def nothing() -> Counts:
+    """The counts of no group."""
+    return np.zeros((0, ALWAYS + 1), dtype=np.int64)
+
+
 def at_least(counts: Counts) -> Counts:
     """How many have at least the confidence of each step, along the last axis."""
     return np.flip(np.cumsum(np.flip(counts, axis=-1), axis=-1), axis=-1)

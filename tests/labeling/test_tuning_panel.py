@@ -10,10 +10,13 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.actions.errors import ActionRefused
-from labeling.actions.policy_versions import set_thresholds
+from labeling.actions.policy_versions import set_by_hand
 from labeling.actions.preview import judged, preview, reliability, stream_of
+from labeling.actions.stream_sample import draw_sample
 from labeling.actions.tally import tally_runs
-from labeling.models import Event, Policy, Role, Run
+from labeling.actions.weights import sampled_stream, weighed
+from labeling.models import Event, Policy, Role, Run, StreamSample
+from labeling.statistics import tally
 from tests.labeling.builders import label_of, make_annotation, make_benchmark_item, make_member
 from tests.labeling.rest import user_of
 from tests.labeling.scenes import Scene, make_scene
@@ -174,13 +177,13 @@ def test_the_same_thresholds_make_no_new_version(scene: Scene, policy: Policy) -
     answer = admin_of(scene).post(
         address(scene, "_save"), {"version": "1", "multiclass": "0.8"}, follow=True
     )
-    assert "the thresholds of version 1 already" in words(answer)
+    assert "This is the rule of version 1 already" in words(answer)
     assert Policy.objects.count() == 1
 
 
 def test_other_sides_than_the_policy_has_are_refused(policy: Policy) -> None:
     with pytest.raises(ActionRefused, match="has the thresholds multiclass"):
-        set_thresholds(policy=policy, thresholds={"yes": 0.5}, note="", by="test")
+        set_by_hand(policy=policy, rule={"threshold": {"yes": 0.5}}, note="", by="test")
 
 
 def test_a_version_is_activated_and_the_one_before_comes_back(scene: Scene, policy: Policy) -> None:
@@ -207,3 +210,87 @@ def test_only_admins_of_the_project_find_the_panel(
 
 def test_a_project_without_a_policy_says_how_to_get_one(scene: Scene) -> None:
     assert "fit_policy shop" in words(admin_of(scene).get(address(scene)))
+
+
+# --- Other weights ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair() -> Scene:
+    """Two validators of different minds about three tasks of the stream and two rows of *tune*."""
+    scene = make_scene(validators=2)
+    for one, other in ((0.9, 0.5), (0.4, 0.9), (0.7, 0.7)):
+        scene.task({"a": one, "b": 1 - one}, {"a": other, "b": 1 - other})
+    scene.task({"a": 0.9, "b": 0.1}, "the server was away")
+    for one, other, right in ((0.9, 0.6, True), (0.3, 0.8, False)):
+        task = scene.task({"a": one, "b": 1 - one}, {"a": other, "b": 1 - other})
+        reference = label_of(scene.project, "a" if right else "c")
+        make_benchmark_item(task, "tune", reference="label", reference_label=reference)
+    Run.objects.filter(pk=scene.run.pk).update(
+        status=Run.Status.COMPLETED, completed_at=scene.run.created_at, planned=6
+    )
+    tally_runs(scene.policy("active", multiclass=0.65))
+    return scene
+
+
+def asked_of(scene: Scene, *weights: float, **more: str) -> dict[str, str]:
+    named = {
+        f"weight-{validator.pk}": str(weight)
+        for validator, weight in zip(scene.validators, weights, strict=True)
+    }
+    return {"version": "1", "multiclass": "0.65", "pool": "linear", **named, **more}
+
+
+def test_other_weights_are_looked_at_on_a_sample_that_is_named_one(pair: Scene) -> None:
+    page = words(admin_of(pair).get(address(pair), asked_of(pair, 1, 0)))
+    assert "a random sample of 4 of its 4 tasks" in page
+    assert "2 of 4 sampled" in page
+    assert "1 of 2" in page, "both rows of tune are taken, the second of them wrongly as b"
+
+
+def test_the_version_s_own_weights_are_counted_exactly(pair: Scene) -> None:
+    page = words(admin_of(pair).get(address(pair), {"version": "1", "multiclass": "0.65"}))
+    assert "3 of 4, exact" in page
+
+
+def test_a_sample_agrees_with_the_tallies_under_the_same_rule(pair: Scene) -> None:
+    policy = pair.policies[0]
+    sampled = sampled_stream(policy, policy.rule)
+    counted = stream_of(policy)
+    assert sampled is not None
+    by_group = dict(zip(sampled.groups, tally.at_least(sampled.counts).tolist(), strict=True))
+    assert by_group == dict(
+        zip(counted.groups, tally.at_least(counted.counts).tolist(), strict=True)
+    )
+    assert sampled.tasks == counted.tasks == 4
+    own, weighted = judged(policy), weighed(policy, policy.rule)
+    assert own.groups == weighted.groups
+    assert own.steps.tolist() == weighted.steps.tolist()
+    assert own.right.tolist() == weighted.right.tolist()
+
+
+def test_other_weights_are_saved_with_the_version(pair: Scene) -> None:
+    admin_of(pair).post(address(pair, "_save"), asked_of(pair, 3, 1, least_mass="0.2"))
+    rule = Policy.objects.get(version=2).rule
+    first, second = (str(validator.pk) for validator in pair.validators)
+    assert rule["pool"] == "linear"
+    assert rule["weights"] == {first: 3.0, second: 1.0}
+    assert rule["least_mass"] == 0.2
+
+
+def test_weights_that_are_all_zero_are_refused_in_words(pair: Scene) -> None:
+    client = admin_of(pair)
+    page = words(client.get(address(pair), asked_of(pair, 0, 0)))
+    assert "At least one validator needs a weight above 0." in page
+    client.post(address(pair, "_save"), asked_of(pair, 0, 0))
+    assert Policy.objects.count() == 1
+
+
+def test_a_sample_stands_until_the_stream_has_doubled(pair: Scene) -> None:
+    first = StreamSample.objects.get()
+    assert draw_sample(pair.configuration) == first
+    for _ in range(4):
+        pair.task({"a": 0.8, "b": 0.2}, {"a": 0.8, "b": 0.2})
+    again = draw_sample(pair.configuration)
+    assert again is not None
+    assert (again.population, again.tasks) == (8, 8)
