@@ -10,8 +10,10 @@ import pytest
 import yaml
 from django.conf import settings
 
+from llm_worker.clients.option_routes import TOP
 from tests.support import ROOT
 
+LLM_SERVICES = ("llm-a", "llm-b")
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-gpu.txt")
 PINNED = re.compile(r"^([A-Za-z0-9-]+)(?:\[[a-z]+\])?==([^\s]+)$")
 
@@ -47,7 +49,9 @@ def test_only_machines_that_serve_models_need_vllm() -> None:
 
 def test_compose_has_every_service(compose: dict[str, Any]) -> None:
     expected = {"postgres", "redis", "migrate", "web", "worker-rerank", "worker-llm", "beat"}
-    assert set(compose["services"]) == expected
+    assert set(compose["services"]) == expected | set(LLM_SERVICES)
+    optional = [name for name, service in compose["services"].items() if "profiles" in service]
+    assert sorted(optional) == sorted(LLM_SERVICES)
 
 
 def test_every_queue_has_a_worker_and_every_worker_a_queue(compose: dict[str, Any]) -> None:
@@ -76,6 +80,46 @@ def test_services_wait_for_the_migration_and_report_their_health(compose: dict[s
         assert waits_for["migrate"]["condition"] == "service_completed_successfully", name
     for name in ("postgres", "redis", "web", "worker-rerank", "worker-llm"):
         assert "test" in compose["services"][name]["healthcheck"], name
+
+
+@pytest.mark.parametrize("name", LLM_SERVICES)
+def test_a_model_is_served_by_the_vllm_that_was_tried(compose: dict[str, Any], name: str) -> None:
+    service = compose["services"][name]
+    tried = requirements("requirements-gpu.txt")[0].removeprefix("vllm==")
+    assert service["image"] == f"vllm/vllm-openai:v{tried}"
+    assert service["profiles"] == ["gpu"]
+    assert f"--served-model-name={name}" in service["command"]
+    assert f"--max-logprobs={TOP}" in service["command"]
+    assert "test" in service["healthcheck"]
+
+
+def test_each_model_has_a_gpu_of_its_own(compose: dict[str, Any]) -> None:
+    asked_for = []
+    for name in LLM_SERVICES:
+        (device,) = compose["services"][name]["deploy"]["resources"]["reservations"]["devices"]
+        assert device["capabilities"] == ["gpu"]
+        asked_for += device["device_ids"]
+    assert asked_for == ["${LLM_A_GPU:-0}", "${LLM_B_GPU:-1}"]
+
+
+def test_nobody_but_the_workers_that_ask_them_reaches_the_models(compose: dict[str, Any]) -> None:
+    """vLLM's key does not guard all of its addresses."""
+    for name in LLM_SERVICES:
+        assert "ports" not in compose["services"][name]
+        assert compose["services"][name]["networks"] == ["llm"]
+    others = set(compose["services"]) - set(LLM_SERVICES)
+    reach = [name for name in others if "llm" in compose["services"][name].get("networks", [])]
+    assert reach == ["worker-llm"]
+
+
+def test_the_key_of_the_models_is_that_which_the_workers_send(compose: dict[str, Any]) -> None:
+    workers = compose["services"]["worker-llm"]["environment"]
+    assert workers["LLM_API_KEY"] == "${LLM_API_KEY:-}"
+    assert workers["REDIS_URL"]
+    for name in LLM_SERVICES:
+        assert compose["services"][name]["environment"]["VLLM_API_KEY"] == "${LLM_API_KEY:-}"
+        words = compose["services"][name]["command"]
+        assert not [word for word in words if word.startswith("--api-key")]
 
 
 def test_the_image_does_not_run_as_root() -> None:

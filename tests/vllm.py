@@ -9,12 +9,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from llm_worker.prompts.build import PREFILL, build_prompt
 from llm_worker.prompts.families import FAMILIES
-from llm_worker.types import Candidate, ValidationRequest
-from tests import tiny_llm
+from tests import made_task, tiny_llm
 from tests.support import ROOT, require
 
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
@@ -86,24 +86,18 @@ class VllmServer:
         raise AssertionError(f"The vLLM server did not start:\n{self._log.read_text()[-3000:]}")
 
 
-def make_server(folder: Path) -> VllmServer:
+def make_server(folder: Path, words: Sequence[str] = made_task.WORDS) -> VllmServer:
     """A server of a model that is made for it; skipped where vLLM is not installed."""
     require(PYTHON.exists(), "vLLM is not installed (make vllm-cpu)")
-    lines = [
-        line
-        for family in FAMILIES.values()
-        for words in (*family.guide.values(), *family.answering.values(), *family.asks.values())
-        for line in words.splitlines()
-    ]
-    prompts = [build_prompt(family, example()).text for family in FAMILIES.values()]
-    examples = [
-        f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n{PREFILL}" for text in prompts
-    ]
-    model = tiny_llm.make_model(folder / "model", lines, examples)
+    lines = [line for family in FAMILIES.values() for line in _words(asdict(family))]
+    model = tiny_llm.make_model(folder / "model", lines, words)
     return VllmServer(model, free_port())
 
 
-def example() -> ValidationRequest:
-    """Any question."""
-    cards = [Candidate(place, f"label {place}", "what it is about") for place in range(1, 6)]
-    return ValidationRequest(1, "where is my parcel", "multiclass", tuple(cards))
+def _words(content: object) -> Iterator[str]:
+    """Every line among the values of nested mappings."""
+    if isinstance(content, Mapping):
+        for value in content.values():
+            yield from _words(value)
+    elif isinstance(content, str):
+        yield from content.splitlines()
