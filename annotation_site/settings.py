@@ -287,6 +287,10 @@ X_FRAME_OPTIONS = "DENY"
 ARTIFACTS_DIR = env.env_path("ARTIFACTS_DIR", VAR_DIR / "artifacts")
 LOCAL_MODELS_DIR = env.env_path("LOCAL_MODELS", VAR_DIR / "models")
 ENCODER = env.env_str("ENCODER", "builtin:all-MiniLM-L6-v2")
+# Where the hardware does not multiply bfloat16 natively, float32 takes its place in both.
+_PRECISIONS = ("float32", "bfloat16")
+ENCODER_PRECISION = env.env_choice("ENCODER_PRECISION", "float32", choices=_PRECISIONS)
+TRAINING_PRECISION = env.env_choice("TRAINING_PRECISION", "bfloat16", choices=_PRECISIONS)
 # Hosts that validators and webhooks may call; see also the switch of each project.
 VALIDATOR_HOSTS = env.env_list("VALIDATOR_HOSTS", ["127.0.0.1", "localhost"])
 INGEST_MAX_ITEMS = env.env_int("INGEST_MAX_ITEMS", 5_000, at_least=1, at_most=100_000)

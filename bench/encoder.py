@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import platform
 import random
 import resource
@@ -140,16 +139,16 @@ def _loaded(name: str) -> tuple[Any, dict[str, Any]]:
     """The function that encodes in this way, and what it runs on."""
     import torch
 
-    from rerank_engine.encoder import BFLOAT16, FLOAT32, PRECISION, Encoder, model_folder
+    from rerank_engine.encoder import Encoder, model_folder
+    from rerank_engine.precision import BFLOAT16, FLOAT32
 
-    os.environ[PRECISION] = BFLOAT16 if name == NARROW else FLOAT32
     about = {
         "threads": torch.get_num_threads(),
         "processor": torch.backends.cpu.get_cpu_capability(),
         "machine": platform.machine(),
     }
     if name != PLAIN:
-        encoder = Encoder.load(device="cpu")
+        encoder = Encoder.load(device="cpu", precision=BFLOAT16 if name == NARROW else FLOAT32)
         return encoder.encode, about | {"precision": encoder.precision}
     from sentence_transformers import SentenceTransformer
 

@@ -46,7 +46,7 @@ from rerank_engine.tuned_classifier import (
 )
 
 # Raise it when the code of the engine changes what a cell would measure.
-CELL_VERSION = 1
+CELL_VERSION = 2
 VALIDATION_SHARE = 0.15
 CONFUSED = 5
 Array = NDArray[Any]
@@ -157,14 +157,14 @@ def split(train: list[Row], test: list[Row], cell: Cell) -> Data:
 def measure(cell: Cell, data: Data, folder: Path, map_folder: Path) -> dict[str, Any]:
     """Train everything, rerank the test rows every way, and compare."""
     seconds: dict[str, float] = {}
+    semantic_map = map_of(cell, data, map_folder, seconds)
     logits = classify(cell, data, folder, seconds)
-    semantic_map = map_of(cell, data, logits["out_of_fold"], map_folder, seconds)
-    with timed(seconds, "encode with the map"):
-        encode = semantic_map.encoder.encode
-        vectors = {
-            name: encode(getattr(data, name)[0], progress=ticker(f"encode {name}"))
-            for name in ("fit", "validation", "test")
-        }
+    vectors = {}
+    for name in ("fit", "validation", "test"):
+        with timed(seconds, f"encode {name} with the map"):
+            vectors[name] = semantic_map.encoder.encode(
+                getattr(data, name)[0], progress=ticker(f"encode {name}")
+            )
     codes, truth = data.validation[1], data.test[1]
     k = choose_k(logits["validation"], codes)
     threshold = hardness(logits["validation"], codes, k)
@@ -222,35 +222,39 @@ def hardness(logits: Array, codes: Array, k: int) -> float:
 def classify(
     cell: Cell, data: Data, folder: Path, seconds: dict[str, float]
 ) -> dict[str, NDArray[np.float32]]:
-    """Logits of validation and test rows, and out-of-fold logits of the rows trained on.
-
-    Those come from the head on the frozen encoder for both classifiers: five fine-tunings only to
-    learn which labels are confused would cost more than all the rest.
-    """
+    """Logits of validation and test rows."""
+    if cell.classifier == "tuned":
+        return tuned_logits(cell, data, folder, seconds)
     encoder = Encoder.load(cell.encoder)
     with timed(seconds, "encode"):
         vectors = {
             name: encoder.encode(getattr(data, name)[0], progress=ticker(f"encode {name}"))
             for name in ("fit", "validation", "test")
         }
-    classes = len(data.labels)
+    with timed(seconds, "train classifier"):
+        head = train_classifier(
+            vectors["fit"], data.fit[1], n_classes=len(data.labels), seed=cell.seed
+        )
+    return {name: head.logits(vectors[name]) for name in ("validation", "test")}
+
+
+def confused(cell: Cell, data: Data, seconds: dict[str, float]) -> NDArray[np.int64]:
+    """The labels each row to train on is confused with, by heads that did not see it.
+
+    They are heads on the frozen encoder for both classifiers: five fine-tunings only to learn
+    which labels are confused would cost more than all the rest.
+    """
+    if cell.semantic_map == "no_confused":
+        return np.zeros((len(data.fit[1]), 0), dtype=np.int64)
     with timed(seconds, "out of fold"):
-        out_of_fold = out_of_fold_logits(
-            vectors["fit"],
+        logits = out_of_fold_logits(
+            Encoder.load(cell.encoder).encode(data.fit[0], progress=ticker("encode fit")),
             data.fit[1],
-            n_classes=classes,
+            n_classes=len(data.labels),
             seed=cell.seed,
             progress=ticker("fold"),
         )
-    if cell.classifier == "tuned":
-        return {"out_of_fold": out_of_fold, **tuned_logits(cell, data, folder, seconds)}
-    with timed(seconds, "train classifier"):
-        head = train_classifier(vectors["fit"], data.fit[1], n_classes=classes, seed=cell.seed)
-    return {
-        "out_of_fold": out_of_fold,
-        "validation": head.logits(vectors["validation"]),
-        "test": head.logits(vectors["test"]),
-    }
+    return confused_labels(logits, data.fit[1], k=CONFUSED)
 
 
 def tuned_logits(
@@ -279,9 +283,7 @@ def tuned_logits(
     }
 
 
-def map_of(
-    cell: Cell, data: Data, out_of_fold: Array, folder: Path, seconds: dict[str, float]
-) -> SemanticMap:
+def map_of(cell: Cell, data: Data, folder: Path, seconds: dict[str, float]) -> SemanticMap:
     """The semantic map of the cell; a trained one is kept in `folder`."""
     base = model_folder(cell.encoder)
     if cell.semantic_map == "untuned":
@@ -294,8 +296,8 @@ def map_of(
     settings = MapSettings(use_confused=cell.semantic_map == "confused")
     place = folder / "map"
     if not place.exists():
+        rows = MapRows(*data.fit, confused(cell, data, seconds))
         with timed(seconds, "train map"):
-            rows = MapRows(*data.fit, confused_labels(out_of_fold, data.fit[1], k=CONFUSED))
             model, outcome = train_semantic_map(
                 rows,
                 data.label_texts,

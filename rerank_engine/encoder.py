@@ -6,7 +6,6 @@ Nothing is ever fetched from a hub, only safetensors weights are read and no rem
 from __future__ import annotations
 
 import hashlib
-import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from rerank_engine.encoder_batches import (
     pool_windows,
 )
 from rerank_engine.errors import EncoderError
+from rerank_engine.precision import BFLOAT16, FLOAT32, Precision, autocast, usable
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -36,33 +36,45 @@ _IGNORED = {".gitattributes", "README.md", "data_config.json"}
 _MOSTLY = 0.5
 _TOKENIZED_AT_ONCE = 1024
 # Padded tokens of a batch. On a processor the numbers of one batch should stay in its caches: in
-# one trial 2,048 took 8 % longer than 512, and 8,192 took 77 % longer. A GPU wants more at once.
-_CPU_BUDGET = 512
+# one trial with float32 2,048 took 8 % longer than 512, and 8,192 took 77 % longer; numbers half as
+# wide want more rows for each multiplication. A GPU wants more at once.
+_CPU_BUDGET: dict[Precision, int] = {FLOAT32: 512, BFLOAT16: 2048}
 _GPU_BUDGET = 16_384
-PRECISION = "ENCODER_PRECISION"
-FLOAT32, BFLOAT16 = "float32", "bfloat16"
 
 
 class Encoder:
     """A sentence encoder whose vectors have length 1. Make one with `Encoder.load`."""
 
-    def __init__(self, model: SentenceTransformer, *, name: str, fingerprint: str) -> None:
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        name: str,
+        fingerprint: str,
+        precision: str = FLOAT32,
+    ) -> None:
         self._model = model
-        self._budget = _CPU_BUDGET if model.device.type == "cpu" else _GPU_BUDGET
         self.name = name
-        self.precision = _precision(model.device.type)
+        self.precision = usable(precision, model.device.type)
+        on_cpu = model.device.type == "cpu"
+        self._budget = _CPU_BUDGET[self.precision] if on_cpu else _GPU_BUDGET
         self._fingerprint = fingerprint
 
     @classmethod
-    def load(cls, name_or_path: str | Path = BUILTIN, device: str | None = None) -> Encoder:
+    def load(
+        cls,
+        name_or_path: str | Path = BUILTIN,
+        device: str | None = None,
+        *,
+        precision: str = FLOAT32,
+    ) -> Encoder:
         """Load the built-in encoder or a sentence-transformers model from a folder.
 
-        `device` is a torch device ("cpu", "cuda"); None lets the library choose. It computes in
-        float32; the environment variable ENCODER_PRECISION=bfloat16 makes it faster and its
-        vectors rougher where the hardware multiplies bfloat16 natively, and changes nothing
-        where it does not. Raises EncoderError where the folder is missing, or the built-in
-        weights are not the published ones, or the model cannot be read or puts a prompt before
-        every text.
+        `device` is a torch device ("cpu", "cuda"); None lets the library choose. `precision`
+        "bfloat16" makes it faster and its vectors rougher where the hardware multiplies bfloat16
+        natively, and changes nothing where it does not. Raises EncoderError where the folder is
+        missing, or the built-in weights are not the published ones, or the model cannot be read
+        or puts a prompt before every text, or the precision does not exist.
         """
         builtin = str(name_or_path) == BUILTIN
         folder = model_folder(name_or_path)
@@ -76,6 +88,7 @@ class Encoder:
             load_sentence_transformer(folder, device),
             name=name,
             fingerprint=f"{name}@{_folder_hash(folder)}",
+            precision=precision,
         )
 
     @property
@@ -136,8 +149,7 @@ class Encoder:
             "input_ids": torch.from_numpy(values).to(device),
             "attention_mask": torch.from_numpy(mask).to(device),
         }
-        narrow = self.precision == BFLOAT16
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=narrow):
+        with torch.inference_mode(), autocast(self.precision, device.type):
             vectors = self._model(features)["sentence_embedding"].float()
         made: NDArray[np.float32] = torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
         return made
@@ -237,21 +249,6 @@ def load_sentence_transformer(folder: Path, device: str | None) -> SentenceTrans
             "to null in its config_sentence_transformers.json."
         )
     return model.eval()
-
-
-def _precision(device: str) -> str:
-    """What ENCODER_PRECISION asks for, but float32 where bfloat16 would be emulated."""
-    import torch
-
-    wanted = os.environ.get(PRECISION, FLOAT32)
-    if wanted not in (FLOAT32, BFLOAT16):
-        raise EncoderError(f"{PRECISION} is {wanted!r}; it can be {FLOAT32} or {BFLOAT16}.")
-    native = (
-        torch.cuda.is_bf16_supported(including_emulation=False)
-        if device == "cuda"
-        else device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
-    )
-    return wanted if native else FLOAT32
 
 
 def _folder_hash(folder: Path) -> str:

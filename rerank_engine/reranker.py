@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rerank_engine.artifacts import read_artifact, write_artifact
 from rerank_engine.errors import ArtifactError, ScoresError
 from rerank_engine.pool import CLASSIFIER, LogLinearPool, PoolFit, fit_pool
+from rerank_engine.precision import FLOAT32
 from rerank_engine.semantic_map import SemanticMap
 from rerank_engine.views import classifier_view, neighbours_view, similarity_view
 
@@ -133,14 +134,23 @@ class Reranker:
 
     @classmethod
     def load(
-        cls, folder: str | Path, map_folder: str | Path, *, label_keys: Sequence[str]
+        cls,
+        folder: str | Path,
+        map_folder: str | Path,
+        *,
+        label_keys: Sequence[str],
+        precision: str = FLOAT32,
     ) -> Reranker:
-        """Read a reranker and its map. Raises ArtifactError, also where they do not belong
-        together or were made for another label set."""
+        """Read a reranker and its map, whose encoder gets this `precision`. Raises ArtifactError,
+        also where they do not belong together or were made for another label set or with another
+        precision."""
         artifact = read_artifact(folder, kind=KIND)
-        semantic_map = SemanticMap.load(map_folder, label_keys=label_keys)
+        semantic_map = SemanticMap.load(map_folder, label_keys=label_keys, precision=precision)
         if artifact.settings["encoder"] != semantic_map.encoder.fingerprint:
-            raise ArtifactError(f"The reranker at {folder} belongs to another semantic map.")
+            raise ArtifactError(
+                f"The reranker at {folder} belongs to another semantic map, or to another "
+                "precision: train it again."
+            )
         fits = {
             name: RerankFit(
                 LogLinearPool(fit["hard"]),

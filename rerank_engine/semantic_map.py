@@ -20,6 +20,7 @@ from rerank_engine.artifacts import read_artifact, write_artifact
 from rerank_engine.encoder import Encoder
 from rerank_engine.errors import ArtifactError, TrainingDataError
 from rerank_engine.lrsl import SIMILARITY_SCALE
+from rerank_engine.precision import FLOAT32
 from rerank_engine.tuning import (
     MODEL,
     Progress,
@@ -81,9 +82,12 @@ class SemanticMap:
     report: TuneReport
 
     @classmethod
-    def load(cls, folder: str | Path, *, label_keys: Sequence[str]) -> SemanticMap:
-        """Read a map written by `save_semantic_map`.
+    def load(
+        cls, folder: str | Path, *, label_keys: Sequence[str], precision: str = FLOAT32
+    ) -> SemanticMap:
+        """Read a map written by `save_semantic_map`; `precision` is that of its encoder.
 
+        The labels are encoded here, so that their vectors and those of texts are of one precision.
         Raises ArtifactError, also where it was trained for other labels than `label_keys` or for
         the same in another order.
         """
@@ -92,12 +96,13 @@ class SemanticMap:
             raise ArtifactError(
                 f"The semantic map at {folder} was trained for another label set: train it again."
             )
-        return cls(
-            Encoder.load(artifact.folder / MODEL),
-            tuple(label_keys),
-            artifact.arrays["label_vectors"],
-            TuneReport(**artifact.metrics),
-        )
+        if "label_texts" not in artifact.settings:
+            raise ArtifactError(
+                f"The semantic map at {folder} is of an earlier form: train it again."
+            )
+        encoder = Encoder.load(artifact.folder / MODEL, precision=precision)
+        label_vectors = encoder.encode(artifact.settings["label_texts"])
+        return cls(encoder, tuple(label_keys), label_vectors, TuneReport(**artifact.metrics))
 
 
 def save_semantic_map(
@@ -110,28 +115,33 @@ def save_semantic_map(
     data_hash: str,
     settings: MapSettings = DEFAULTS,
 ) -> Path:
-    """Write a trained model with the vectors of its labels as an artifact; returns the folder.
+    """Write a trained model with the texts of its labels as an artifact; returns the folder.
 
     `label_keys` name the labels for good, `label_texts` are what was read of them in training.
     """
-    vectors = embed_all(model, token_ids(model, label_texts)[0]).cpu().numpy()
     with tempfile.TemporaryDirectory() as aside:
         return write_artifact(
             folder,
             kind=KIND,
-            arrays={"label_vectors": vectors},
+            arrays={},
             extra_files=model_files(model, Path(aside)),
             manifest={
                 "data_hash": data_hash,
-                "settings": stored_settings(label_keys, settings),
+                "settings": stored_settings(label_keys, label_texts, settings),
                 "metrics": asdict(report),
             },
         )
 
 
-def stored_settings(label_keys: Sequence[str], settings: MapSettings = DEFAULTS) -> dict[str, Any]:
+def stored_settings(
+    label_keys: Sequence[str], label_texts: Sequence[str], settings: MapSettings = DEFAULTS
+) -> dict[str, Any]:
     """The settings a saved map carries, as `artifacts.find_matching` wants them."""
-    return {"label_keys": list(label_keys), "map": asdict(settings)}
+    return {
+        "label_keys": list(label_keys),
+        "label_texts": list(label_texts),
+        "map": asdict(settings),
+    }
 
 
 def confused_labels(logits: NDArray[np.floating[Any]], codes: IntArray, *, k: int) -> IntArray:
@@ -175,7 +185,7 @@ def train_semantic_map(
         model,
         ids,
         _batch_loss(model, rows, label_ids, settings),
-        _validation(model, label_ids, validation, settings.scale) if validation else None,
+        _validation(model, label_ids, validation, settings) if validation else None,
         settings=settings.tune,
         seed=seed,
         checkpoint=checkpoint,
@@ -211,7 +221,8 @@ def _batch_loss(
         named = [codes[batch]] + ([confused[batch].ravel()] if settings.use_confused else [])
         choices = np.unique(np.concatenate(named))
         target = torch.from_numpy(np.searchsorted(choices, codes[batch])).to(vectors.device)
-        labels = embed(model, [label_ids[code] for code in choices])
+        chosen = [label_ids[code] for code in choices]
+        labels = embed(model, chosen, precision=settings.tune.precision)
         return torch.nn.functional.cross_entropy(
             settings.scale * vectors @ labels.T, target, label_smoothing=settings.smoothing
         )
@@ -223,7 +234,7 @@ def _validation(
     model: SentenceTransformer,
     label_ids: list[list[int]],
     rows: tuple[Sequence[str], IntArray],
-    scale: float,
+    settings: MapSettings,
 ) -> Callable[[], float]:
     import torch
 
@@ -231,7 +242,10 @@ def _validation(
     target = torch.from_numpy(np.asarray(rows[1], dtype=np.int64)).to(model.device)
 
     def loss() -> float:
-        scores = scale * embed_all(model, ids) @ embed_all(model, label_ids).T
+        texts, labels = (
+            embed_all(model, each, precision=settings.tune.precision) for each in (ids, label_ids)
+        )
+        scores = settings.scale * texts @ labels.T
         return float(torch.nn.functional.cross_entropy(scores, target))
 
     return loss

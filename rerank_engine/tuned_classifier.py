@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rerank_engine.artifacts import read_artifact, write_artifact
 from rerank_engine.encoder import Encoder
 from rerank_engine.errors import TrainingDataError
+from rerank_engine.precision import FLOAT32
 from rerank_engine.tuning import (
     MODEL,
     Progress,
@@ -69,11 +70,14 @@ class TunedClassifier:
         return result
 
     @classmethod
-    def load(cls, folder: str | Path) -> TunedClassifier:
-        """Read what `save_tuned_classifier` wrote. Raises ArtifactError."""
+    def load(cls, folder: str | Path, *, precision: str = FLOAT32) -> TunedClassifier:
+        """Read what `save_tuned_classifier` wrote; `precision` is that of its encoder.
+
+        Raises ArtifactError.
+        """
         artifact = read_artifact(folder, kind=KIND)
         return cls(
-            Encoder.load(artifact.folder / MODEL),
+            Encoder.load(artifact.folder / MODEL, precision=precision),
             artifact.arrays["weight"],
             artifact.arrays["bias"],
             TuneReport(**artifact.metrics),
@@ -123,7 +127,7 @@ def train_tuned_classifier(
         model,
         ids,
         loss,
-        _validation(model, head, validation) if validation else None,
+        _validation(model, head, validation, chosen.tune.precision) if validation else None,
         head=head,
         settings=chosen.tune,
         seed=seed,
@@ -137,6 +141,7 @@ def _validation(
     model: SentenceTransformer,
     head: nn.Module,
     rows: tuple[Sequence[str], NDArray[np.integer[Any]]],
+    precision: str,
 ) -> Any:
     import torch
 
@@ -145,7 +150,7 @@ def _validation(
 
     def loss() -> float:
         with torch.inference_mode():
-            scores = head(_SPREAD * embed_all(model, ids))
+            scores = head(_SPREAD * embed_all(model, ids, precision=precision))
             return float(torch.nn.functional.cross_entropy(scores, target))
 
     return loss

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rerank_engine.errors import TrainingDataError
+from rerank_engine.precision import BFLOAT16, FLOAT32, autocast
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -42,7 +43,8 @@ class TuneSettings:
 
     Training ends once the validation loss has not fallen for `patience` epochs; the weights of
     the best epoch are kept. Word embeddings stay as they are unless `train_embeddings`: they are
-    half of the weights of a small encoder, and a few thousand texts touch few of them.
+    half of the weights of a small encoder, and a few thousand texts touch few of them. `precision`
+    is that of the multiplications; float32 takes its place where bfloat16 would be emulated.
     """
 
     epochs: int = 4
@@ -53,6 +55,7 @@ class TuneSettings:
     warm_up: float = 0.1
     patience: int = 2
     train_embeddings: bool = False
+    precision: str = BFLOAT16
 
 
 @dataclass(frozen=True)
@@ -91,18 +94,24 @@ def token_ids(model: SentenceTransformer, texts: Sequence[str]) -> tuple[list[li
     return [list(ids) for ids in kept], cut
 
 
-def embed(model: SentenceTransformer, ids: Sequence[list[int]]) -> Tensor:
+def embed(model: SentenceTransformer, ids: Sequence[list[int]], *, precision: str) -> Tensor:
     """Unit vectors (n, d) of tokenised texts, with gradients where they are on."""
     import torch
 
     padded = model.tokenizer.pad({"input_ids": list(ids)}, return_tensors="pt")
     features = {name: padded[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    with mixed_precision(model.device.type):
+    with autocast(precision, model.device.type):
         vectors = model(features)["sentence_embedding"]
     return torch.nn.functional.normalize(vectors.float(), dim=-1)
 
 
-def embed_all(model: SentenceTransformer, ids: Sequence[list[int]], *, batch: int = 64) -> Tensor:
+def embed_all(
+    model: SentenceTransformer,
+    ids: Sequence[list[int]],
+    *,
+    precision: str = FLOAT32,
+    batch: int = 64,
+) -> Tensor:
     """As `embed`, without gradients and in batches of like length; the caller's order is kept."""
     import torch
 
@@ -110,26 +119,12 @@ def embed_all(model: SentenceTransformer, ids: Sequence[list[int]], *, batch: in
     model.eval()
     with torch.inference_mode():
         found = [
-            embed(model, [ids[row] for row in order[start : start + batch]])
+            embed(model, [ids[row] for row in order[start : start + batch]], precision=precision)
             for start in range(0, len(order), batch)
         ]
     back = torch.empty(len(order), dtype=torch.long)
     back[torch.tensor(order)] = torch.arange(len(order))
     return torch.cat(found)[back.to(model.device)]
-
-
-def mixed_precision(device: str) -> AbstractContextManager[Any]:
-    """bfloat16 autocast where the hardware multiplies it natively, else nothing.
-
-    On a processor without such instructions it is emulated, and slower than float32.
-    """
-    import torch
-
-    if device == "cuda":
-        native = torch.cuda.is_bf16_supported()
-    else:
-        native = device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
-    return torch.autocast(device, dtype=torch.bfloat16) if native else nullcontext()
 
 
 def warm_up_and_decay(warm_up: float, steps: int) -> Callable[[int], float]:
@@ -229,7 +224,8 @@ class _Training:
         self._modules.train()
         rng = np.random.default_rng([self._seed, self._epoch])
         for batch in _batches(self._ids, self._batch_size, rng):
-            vectors = embed(self._model, [self._ids[row] for row in batch])
+            texts = [self._ids[row] for row in batch]
+            vectors = embed(self._model, texts, precision=self._settings.precision)
             loss = self._loss(batch, vectors)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ from rerank_engine.tuned_classifier import TunedClassifier
 @functools.lru_cache(maxsize=1)
 def encoder() -> Encoder:
     """The encoder of the setting ENCODER, loaded once a process."""
-    return Encoder.load(settings.ENCODER)
+    return Encoder.load(settings.ENCODER, precision=settings.ENCODER_PRECISION)
 
 
 def folder_at(path: str) -> Path:
@@ -45,7 +45,7 @@ def _classifier(folder: Path, digest: str) -> HeadClassifier:
 
 @functools.lru_cache(maxsize=2)
 def _tuned_classifier(folder: Path, digest: str) -> TunedClassifier:
-    return TunedClassifier.load(folder)
+    return TunedClassifier.load(folder, precision=settings.ENCODER_PRECISION)
 
 
 def classifier(artifact: Artifact) -> HeadClassifier | TunedClassifier:
@@ -57,7 +57,9 @@ def classifier(artifact: Artifact) -> HeadClassifier | TunedClassifier:
 
 @functools.lru_cache(maxsize=2)
 def _reranker(folder: Path, digest: str, map_folder: Path, label_keys: tuple[str, ...]) -> Reranker:
-    return Reranker.load(folder, map_folder, label_keys=label_keys)
+    return Reranker.load(
+        folder, map_folder, label_keys=label_keys, precision=settings.ENCODER_PRECISION
+    )
 
 
 def reranker(artifact: Artifact) -> Reranker:

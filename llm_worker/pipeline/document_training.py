@@ -51,7 +51,7 @@ def train_reranker_of_documents(
     """
     rows = _rows(project)
     base = model_folder(settings.ENCODER)
-    chosen = RerankerSettings()
+    chosen = RerankerSettings(precision=settings.TRAINING_PRECISION)
     digest = data_hash(
         [f"{row.group} {row.helps.tolist()} {passage}" for row in rows for passage in row.passages],
         cores.encoder().fingerprint,

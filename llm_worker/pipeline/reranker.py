@@ -105,7 +105,9 @@ def train_reranker(
         )
     folder = _semantic_map(project, rows, held, seed, map_settings(epochs), progress)
     keys = [str(pk) for pk in rows.label_ids]
-    semantic_map = SemanticMap.load(cores.folder_at(folder), label_keys=keys)
+    semantic_map = SemanticMap.load(
+        cores.folder_at(folder), label_keys=keys, precision=settings.ENCODER_PRECISION
+    )
     examples = embeddings.vectors(
         rows.texts, encoder=semantic_map.encoder, progress=named(progress, _("encode examples"))
     )
@@ -134,9 +136,10 @@ def train_reranker(
 
 
 def map_settings(epochs: int) -> MapSettings:
-    """The default settings with another number of epochs."""
-    settings = MapSettings()
-    return replace(settings, tune=replace(settings.tune, epochs=epochs))
+    """The default settings with another number of epochs, and the installation's precision."""
+    standard = MapSettings()
+    tune = replace(standard.tune, epochs=epochs, precision=settings.TRAINING_PRECISION)
+    return replace(standard, tune=tune)
 
 
 def _no_scores() -> str:
@@ -161,7 +164,7 @@ def _semantic_map(
     )
     path = f"{project.slug}/semantic_map/{digest[:16]}"
     keys = [str(pk) for pk in rows.label_ids]
-    wanted = stored_settings(keys, trained_with)
+    wanted = stored_settings(keys, read, trained_with)
     if find_matching(cores.folder_at(path), kind=MAP_KIND, data_hash=digest, settings=wanted):
         return path
     logits = _out_of_fold(project, rows, seed, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -203,6 +203,8 @@ def _fine_tune(
     if not held.any():
         raise ActionRefused(_("There are too few labeled texts to hold some out for fine-tuning."))
     texts = np.array(rows.texts, dtype=object)
+    tune = replace(TUNED_SETTINGS.tune, precision=settings.TRAINING_PRECISION)
+    trained_with = replace(TUNED_SETTINGS, tune=tune)
     model, head, report = train_tuned_classifier(
         texts[~held].tolist(),
         rows.codes[~held],
@@ -210,14 +212,15 @@ def _fine_tune(
         base=model_folder(settings.ENCODER),
         validation=(texts[held].tolist(), rows.codes[held]),
         seed=seed,
-        settings=TUNED_SETTINGS,
+        settings=trained_with,
         checkpoint=cores.folder_at(f"{path}.checkpoint.safetensors"),
         progress=named(progress, _("fine-tune")),
     )
     save_tuned_classifier(
-        cores.folder_at(path), model, head, report, data_hash=digest, settings=TUNED_SETTINGS
+        cores.folder_at(path), model, head, report, data_hash=digest, settings=trained_with
     )
-    classifier = TunedClassifier.load(cores.folder_at(path))
+    folder = cores.folder_at(path)
+    classifier = TunedClassifier.load(folder, precision=settings.ENCODER_PRECISION)
     unseen = classifier.encoder.encode(texts[held].tolist())
     return classifier.logits(unseen), rows.codes[held]
 

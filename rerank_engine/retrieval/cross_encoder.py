@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from rerank_engine.artifacts import read_artifact, write_artifact
 from rerank_engine.errors import ArtifactError, TrainingDataError
+from rerank_engine.precision import BFLOAT16, autocast
 from rerank_engine.retrieval.index import FOUND, DocumentIndex
 from rerank_engine.retrieval.metrics import bootstrap_interval, ndcg_at
 from rerank_engine.retrieval.passages import searched_text
@@ -100,7 +101,7 @@ class RerankerSettings:
     first `hard` unhelpful ones; at most `most_queries` are trained on, drawn at random, to end in
     minutes on a processor. Embeddings and the first `frozen_layers` layers stay as they are.
     `max_length` is in tokens, of query and passage together; of a longer pair the longer text is
-    cut.
+    cut. `precision` is that of the training's multiplications.
     """
 
     epochs: int = 2
@@ -116,6 +117,7 @@ class RerankerSettings:
     frozen_layers: int = 2
     held_out_share: float = 0.15
     max_length: int = 320
+    precision: str = BFLOAT16
 
 
 @dataclass(frozen=True)
@@ -317,7 +319,8 @@ class _Training:
             rows = [self._rows[place] for place in order[start : start + size]]
             lists = [self._list(row) for row in rows]
             labels = [torch.tensor([_RELEVANT] + [0.0] * (len(each) - 1)) for each in lists]
-            loss = self._loss([[row.query for row in rows], lists], labels)
+            with autocast(self._settings.precision, self.model.device.type):
+                loss = self._loss([[row.query for row in rows], lists], labels)
             self._optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self._weights, 1.0)

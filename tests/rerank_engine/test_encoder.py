@@ -183,18 +183,16 @@ def test_bfloat16_is_used_only_where_it_is_asked_for_and_native(
     folder = write_tiny_encoder(tmp_path, ["card", "lost", "where"])
     plain = Encoder.load(folder, device="cpu")
     assert plain.precision == "float32"
-    monkeypatch.setenv("ENCODER_PRECISION", "bfloat16")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    fallen_back = Encoder.load(folder, device="cpu")
+    fallen_back = Encoder.load(folder, device="cpu", precision="bfloat16")
     assert (fallen_back.precision, fallen_back.fingerprint) == ("float32", plain.fingerprint)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    narrow = Encoder.load(folder, device="cpu")
+    narrow = Encoder.load(folder, device="cpu", precision="bfloat16")
     assert narrow.fingerprint == f"{plain.fingerprint}+bfloat16"
     texts = ["where lost card", "card", "lost lost"]
     vectors = narrow.encode(texts)
     assert vectors.dtype == np.float32
     cosines = (vectors * plain.encode(texts)).sum(axis=1)
     assert cosines.min() > 0.999
-    monkeypatch.setenv("ENCODER_PRECISION", "int8")
     with pytest.raises(EncoderError, match="it can be float32 or bfloat16"):
-        Encoder.load(folder, device="cpu")
+        Encoder.load(folder, device="cpu", precision="int8")

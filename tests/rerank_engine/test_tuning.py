@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rerank_engine.encoder import Encoder
-from rerank_engine.errors import TrainingDataError
+from rerank_engine.errors import ArtifactError, TrainingDataError
 from rerank_engine.semantic_map import (
     MapRows,
     MapSettings,
+    SemanticMap,
     confused_labels,
+    save_semantic_map,
     train_semantic_map,
 )
 from rerank_engine.tuned_classifier import (
@@ -168,3 +171,47 @@ def test_a_fine_tuned_classifier_learns_and_reads_back(base: Path, tmp_path: Pat
     vectors = embed_all(model, token_ids(model, held_texts)[0]).numpy()
     weight = 20.0 * linear.weight.detach().numpy()
     np.testing.assert_allclose(logits, vectors @ weight.T + linear.bias.detach().numpy(), atol=1e-3)
+
+
+def test_labels_and_texts_of_a_map_are_read_in_the_same_precision(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    model, report = train_semantic_map(_map_rows(), LABELS, base=base, seed=0, settings=QUICK)
+    folder = save_semantic_map(
+        tmp_path / "map",
+        model,
+        report,
+        label_keys=["a", "b", "c"],
+        label_texts=LABELS,
+        data_hash="x",
+        settings=QUICK,
+    )
+    fine = SemanticMap.load(folder, label_keys=["a", "b", "c"])
+    rough = SemanticMap.load(folder, label_keys=["a", "b", "c"], precision="bfloat16")
+    for read in (fine, rough):
+        np.testing.assert_array_equal(read.label_vectors, read.encoder.encode(LABELS))
+    assert not np.array_equal(fine.label_vectors, rough.label_vectors)
+    assert fine.encoder.fingerprint != rough.encoder.fingerprint
+    with pytest.raises(ArtifactError, match="another label set"):
+        SemanticMap.load(folder, label_keys=["a", "c", "b"])
+
+
+def test_training_multiplies_in_the_precision_that_its_settings_name(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+
+    def weights(precision: str) -> np.ndarray:
+        settings = MapSettings(tune=replace(FAST, epochs=1, precision=precision))
+        model, _ = train_semantic_map(_map_rows(), LABELS, base=base, seed=0, settings=settings)
+        return embed_all(model, token_ids(model, LABELS)[0]).numpy()
+
+    fine = weights("float32")
+    assert not np.array_equal(fine, weights("bfloat16"))
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    np.testing.assert_array_equal(fine, weights("bfloat16"))
