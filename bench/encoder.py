@@ -225,10 +225,9 @@ def stored(texts: list[str], vectors: NDArray[np.float32]) -> dict[str, Any]:
         django.setup()
         from labeling import scores
         from labeling.models import Embedding
-        from labeling.rules import text_hash
         from llm_worker.pipeline import cores, embeddings
 
-        found = dict(zip(map(text_hash, texts), vectors, strict=True))
+        found = dict(zip(map(embeddings.key, texts), vectors, strict=True))
         fingerprint = cores.encoder().fingerprint
         Embedding.objects.bulk_create(
             (
@@ -243,7 +242,7 @@ def stored(texts: list[str], vectors: NDArray[np.float32]) -> dict[str, Any]:
         seconds = time.perf_counter() - started
     return {
         "texts_per_second": round(len(texts) / seconds, 1),
-        "equal": bool((again == np.stack([found[text_hash(text)] for text in texts])).all()),
+        "equal": bool((again == np.stack([found[embeddings.key(text)] for text in texts])).all()),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -15,19 +16,28 @@ from labeling.actions.events import record
 from labeling.models import Artifact, Document, HelpfulDocument, Lease, Project, Retrieved
 
 
-def retrieval_method(project: Project) -> str:
-    """Hash of what, beside the index, decides which documents a task gets: the reranker in use
-    and the project's settings."""
+def retrieval_settings(project: Project) -> dict[str, Any]:
+    """What, beside the index, decides which documents a task gets: the digest of the reranker in
+    use and the project's settings. A configuration holds it, so that a run keeps to it."""
     kind = Artifact.Kind.DOCUMENT_RERANKER
     reranker = project.artifacts.filter(kind=kind, active=True).values_list("digest", flat=True)
-    content: dict[str, Any] = {
+    return {
         "reranker": reranker.first(),
         "for": project.retrieve_for,
         "found": project.documents_found,
         "kept": project.documents_kept,
         "least_similarity": project.least_similarity,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def retrieval_method(settings: Mapping[str, Any] | str) -> str:
+    """Hash of the settings, under which what they find is stored.
+
+    Older configurations hold no more than the hash, and it is taken as it is.
+    """
+    if isinstance(settings, str):
+        return settings
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 @transaction.atomic

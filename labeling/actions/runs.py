@@ -19,7 +19,7 @@ from labeling import rules
 from labeling.actions.accounting import speed_of, total_money, usage_of
 from labeling.actions.budget import budget_of
 from labeling.actions.events import Actor, record
-from labeling.actions.retrieval import retrieval_method
+from labeling.actions.retrieval import retrieval_settings
 from labeling.actions.taxonomy import current_taxonomy
 from labeling.models import (
     Artifact,
@@ -81,7 +81,7 @@ def _configuration_content(project: Project, model_version: ModelVersion) -> dic
         else None,
     }
     if reads_documents:
-        content["retrieval"] = retrieval_method(project)
+        content["retrieval"] = retrieval_settings(project)
     return content
 
 

@@ -45,7 +45,7 @@ class Document(models.Model):
 
 class Retrieved(models.Model):
     """A passage found for a task, with the version of the index that found it, and how: `method`
-    is the hash of the reranker and the settings (`actions.documents.retrieval_method`)."""
+    is the hash of the reranker and the settings (`actions.retrieval.retrieval_method`)."""
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="retrieved")
     revision = models.PositiveIntegerField()

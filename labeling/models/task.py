@@ -126,7 +126,10 @@ class SupersededText(models.Model):
 
 
 class Embedding(models.Model):
-    """The vector of a normalised text, computed at most once for an encoder."""
+    """The vector of a text, computed at most once for an encoder.
+
+    `text_hash` is of the very text, not of its normalised form as elsewhere.
+    """
 
     text_hash = models.CharField(max_length=64)
     encoder = models.CharField(max_length=120, help_text=_("Fingerprint of the encoder."))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
 from labeling.actions.artifacts import register_artifact
-from labeling.actions.retrieval import retrieval_method
-from labeling.models import Artifact, PlanRow, Project, Ranking, RetrievalQuery, Retrieved
+from labeling.actions.retrieval import retrieval_method, retrieval_settings
+from labeling.models import Artifact, PlanRow, Project, Ranking, RetrievalQuery, Retrieved, Run
 from llm_worker.pipeline import cores, embeddings
 from llm_worker.pipeline.rerank import readable
 from rerank_engine.errors import ArtifactError
@@ -58,22 +59,27 @@ def _standing(artifact: Artifact | None) -> DocumentIndex | None:
 
 
 def retrieve(rows: Sequence[PlanRow]) -> None:
-    """Store the best documents of each task for the active index and the project's settings;
-    stored ones stay."""
-    project = rows[0].run.project
-    artifact = _active(project, Artifact.Kind.DOCUMENT_INDEX)
-    if artifact is not None and _standing(artifact) is None:
-        artifact = build_index(project)  # damaged, or of an earlier format
+    """Store the best documents of each task; stored ones stay.
+
+    A run keeps to the index and the settings that its configuration names, whatever the project
+    has changed meanwhile.
+    """
+    run = rows[0].run
+    project = run.project
+    artifact = _index_of(run)
     if artifact is None:
         return
     index = cores.document_index(artifact)
-    by_labels = project.retrieve_for == RetrievalQuery.LABELS
-    hits = (_by_labels if by_labels else _by_text)(project, index, rows)
+    how = run.configuration.content.get("retrieval")
+    if not isinstance(how, dict):  # no validator reads documents, or it is an older configuration
+        how = retrieval_settings(project)
+    by_labels = how["for"] == RetrievalQuery.LABELS
+    hits = (_by_labels if by_labels else _by_text)(project, index, rows, how)
     keys = {hit.document_id for found in hits for hit in found}
     documents = dict(
         project.documents.present().filter(external_id__in=keys).values_list("external_id", "pk")
     )
-    method = retrieval_method(project)
+    method = retrieval_method(how)
     Retrieved.objects.bulk_create(
         (
             Retrieved(
@@ -94,11 +100,29 @@ def retrieve(rows: Sequence[PlanRow]) -> None:
     )
 
 
-def _by_text(project: Project, index: DocumentIndex, rows: Sequence[PlanRow]) -> list[list[Hit]]:
-    return search(project, index, [row.task.text for row in rows])
+def _index_of(run: Run) -> Artifact | None:
+    """The index that the run's configuration names; the one in use where it names none or it
+    cannot be read any more."""
+    project, kind = run.project, Artifact.Kind.DOCUMENT_INDEX
+    digest = run.configuration.content["document_index"]
+    named = project.artifacts.filter(kind=kind, digest=digest).order_by("-version").first()
+    if named is not None and _standing(named) is not None:
+        return named
+    artifact = _active(project, kind)
+    if artifact is not None and _standing(artifact) is None:
+        return build_index(project)  # damaged, or of an earlier format
+    return artifact
 
 
-def _by_labels(project: Project, index: DocumentIndex, rows: Sequence[PlanRow]) -> list[list[Hit]]:
+def _by_text(
+    project: Project, index: DocumentIndex, rows: Sequence[PlanRow], how: Mapping[str, Any]
+) -> list[list[Hit]]:
+    return _search(project, index, [row.task.text for row in rows], how)
+
+
+def _by_labels(
+    project: Project, index: DocumentIndex, rows: Sequence[PlanRow], how: Mapping[str, Any]
+) -> list[list[Hit]]:
     """For each task the documents of its candidates: the best one of each in their order, then
     the second ones, until enough are there."""
     rankings = {
@@ -110,11 +134,9 @@ def _by_labels(project: Project, index: DocumentIndex, rows: Sequence[PlanRow]) 
     candidates = [rankings.get(row.task_id, []) for row in rows]
     asked = project.labels.filter(pk__in={pk for ids in candidates for pk in ids})
     queries = {label.pk: f"{readable(label.name)}\n{label.description}".strip() for label in asked}
-    hits = dict(zip(queries, search(project, index, list(queries.values())), strict=True))
-    return [
-        _in_turns([hits[pk] for pk in ids if pk in hits], project.documents_kept)
-        for ids in candidates
-    ]
+    found = _search(project, index, list(queries.values()), how)
+    hits = dict(zip(queries, found, strict=True))
+    return [_in_turns([hits[pk] for pk in ids if pk in hits], how["kept"]) for ids in candidates]
 
 
 def _in_turns(rankings: Sequence[Sequence[Hit]], keep: int) -> list[Hit]:
@@ -127,18 +149,22 @@ def _in_turns(rankings: Sequence[Sequence[Hit]], keep: int) -> list[Hit]:
     return list(taken.values())[:keep]
 
 
-def search(project: Project, index: DocumentIndex, queries: Sequence[str]) -> list[list[Hit]]:
-    """What the project's settings, and its reranker if one is in use, find for each query."""
+def _search(
+    project: Project, index: DocumentIndex, queries: Sequence[str], how: Mapping[str, Any]
+) -> list[list[Hit]]:
+    """What the settings `how`, and the reranker they name if they name one, find for each query."""
     if not queries:
         return []
-    reranker = _active(project, Artifact.Kind.DOCUMENT_RERANKER)
+    kind = Artifact.Kind.DOCUMENT_RERANKER
+    named = project.artifacts.filter(kind=kind, digest=how["reranker"]).order_by("-version")
+    reranker = named.first() if how["reranker"] is not None else None
     return index.search(
         queries,
         embeddings.vectors(queries),
-        k=project.documents_found,
-        keep=project.documents_kept,
+        k=how["found"],
+        keep=how["kept"],
         reranker=cores.document_reranker(reranker) if reranker is not None else None,
-        least_similarity=project.least_similarity or -1.0,  # 0 leaves nothing out
+        least_similarity=how["least_similarity"] or -1.0,  # 0 leaves nothing out
         readable=~cores.encoder().unsupported_script(queries),
     )
 

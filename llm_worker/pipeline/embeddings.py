@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -9,12 +10,17 @@ from numpy.typing import NDArray
 
 from labeling import scores
 from labeling.models import Embedding
-from labeling.rules import text_hash
 from llm_worker.pipeline import cores
 from rerank_engine.encoder import Encoder
 
 LOOKUP = 500
 Progress = Callable[[int, int], None]
+
+
+def key(text: str) -> str:
+    """What a vector is kept under: SHA-256 of the very text, for an encoder may tell cases or
+    spaces apart that the normalised form does not."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def vectors(
@@ -25,7 +31,7 @@ def vectors(
     By the project-wide encoder, or another such as the semantic map's.
     """
     used = encoder or cores.encoder()
-    wanted = [(text_hash(text), text) for text in texts]
+    wanted = [(key(text), text) for text in texts]
     known = _stored({digest for digest, _text in wanted}, used)
     missing = {digest: text for digest, text in wanted if digest not in known}
     if missing:

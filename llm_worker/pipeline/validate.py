@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labeling.actions import budget
 from labeling.actions.opinion import Evidence, gather, to_ask
+from labeling.actions.retrieval import retrieval_method
 from labeling.models import (
     BenchmarkItem,
     Label,
@@ -193,7 +194,8 @@ def _documents(run: Run, rows: Sequence[PlanRow]) -> dict[int, tuple[Document, .
     retrieved = Retrieved.objects.filter(
         task_id__in=[row.task_id for row in rows],
         index__digest=run.configuration.content["document_index"],
-        method=run.configuration.content.get("retrieval", ""),  # before there was a method
+        # Before there was a method there was none to store.
+        method=retrieval_method(run.configuration.content.get("retrieval", "")),
     )
     for hit in retrieved.select_related("document").order_by("task_id", "rank"):
         document = Document(hit.document.external_id, hit.document.title, hit.passage)

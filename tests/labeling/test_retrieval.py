@@ -10,7 +10,7 @@ from django.test import Client
 from labeling.actions.errors import ActionRefused
 from labeling.actions.lease import next_task
 from labeling.actions.projects import change_settings
-from labeling.actions.retrieval import mark_helpful, retrieval_method
+from labeling.actions.retrieval import mark_helpful, retrieval_method, retrieval_settings
 from labeling.models import Document, Event, HelpfulDocument, Lease, Member, Project
 from tests.labeling.builders import make_artifact, make_member, make_project
 from tests.labeling.cast import deferred
@@ -125,11 +125,11 @@ def test_a_blind_page_has_nothing_to_mark(project: Project, ann: Member) -> None
 
 
 def test_the_method_of_retrieval_follows_settings_and_reranker(project: Project) -> None:
-    seen = {retrieval_method(project)}
+    seen = {retrieval_method(retrieval_settings(project))}
     for settings in ({"documents_kept": 3}, {"least_similarity": 0.2}, {"retrieve_for": "labels"}):
         change_settings(project=project, settings=settings, by="test")
-        seen.add(retrieval_method(project))
+        seen.add(retrieval_method(retrieval_settings(project)))
     make_artifact(project, "document_reranker", active=True)
-    seen.add(retrieval_method(project))
+    seen.add(retrieval_method(retrieval_settings(project)))
     assert len(seen) == 5
-    assert retrieval_method(project) in seen
+    assert retrieval_method(retrieval_settings(project)) in seen

@@ -18,9 +18,10 @@ from labeling.models import (
     HelpfulDocument,
     Project,
     Retrieved,
+    Run,
     Task,
 )
-from llm_worker.pipeline import cores, document_training
+from llm_worker.pipeline import cores, document_training, validate
 from llm_worker.pipeline.documents import build_index
 from rerank_engine.retrieval.cross_encoder import RerankerReport, RerankerSettings
 from tests.labeling.builders import make_member
@@ -75,6 +76,23 @@ def test_what_is_found_anew_stands_beside_what_was_found_before(shop: Project) -
     second = set(task.retrieved.values_list("method", flat=True)) - first
     assert (len(first), len(second)) == (1, 1)
     assert task.retrieved.filter(method__in=second).count() == 3
+
+
+def test_a_run_keeps_to_the_index_and_the_settings_it_began_with(shop: Project) -> None:
+    world.add_documents(shop)
+    shop.validators.update(uses_documents=True)
+    world.send(shop, [("t", "how long is my gift card valid")])
+    change_settings(project=shop, settings={"documents_kept": 2}, by="test")
+    import_documents(
+        project=shop, items=[{"id": "later", "text": "A gift card is valid for ages."}], by="test"
+    )
+    build_index(shop)
+    world.work_off()
+    run = Run.objects.get()
+    rows = list(run.plan_rows.select_related("task"))
+    documents = validate.requests_of(run, rows)[rows[0].task_id].documents
+    assert len(documents) == 5
+    assert "later" not in {document.document_id for document in documents}
 
 
 def test_a_removed_document_is_found_no_more(shop: Project) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from labeling.models import Embedding, Prediction, Project, Task
 from llm_worker.pipeline import cores, embeddings, training
 from llm_worker.pipeline.classify import logits_of
 from llm_worker.pipeline.training import train_embedded_classifier, training_rows
+from rerank_engine.encoder import Encoder
 from rerank_engine.tuned_classifier import TunedClassifier, TunedSettings
 from rerank_engine.tuning import TuneSettings
 from tests.labeling.builders import (
@@ -25,6 +28,7 @@ from tests.labeling.builders import (
     make_task,
 )
 from tests.pipeline import world
+from tests.rerank_engine.tiny import write_tiny_encoder
 
 pytestmark = pytest.mark.django_db
 
@@ -70,14 +74,24 @@ def test_the_classifier_knows_texts_it_was_not_trained_on(shop: Project) -> None
 
 
 def test_a_text_is_encoded_once_however_often_it_is_needed(shop: Project) -> None:
-    first = embeddings.vectors(["Where is it?", "where  is IT?", "elsewhere"])
+    first = embeddings.vectors(["Where is it?", "Where is it?", "elsewhere"])
     assert first.shape == (3, 384)
     assert (first[0] == first[1]).all()
     assert Embedding.objects.count() == 2
-    again = embeddings.vectors(["elsewhere", "where is it?"])
+    again = embeddings.vectors(["elsewhere", "Where is it?"])
     assert (again == first[[2, 0]]).all()
     assert Embedding.objects.count() == 2
     assert embeddings.vectors([]).shape == (0, 384)
+
+
+def test_an_encoder_that_tells_cases_apart_gives_them_vectors_of_their_own(tmp_path: Path) -> None:
+    folder = write_tiny_encoder(tmp_path, ["Polish", "polish"], cased=True)
+    cased = Encoder.load(folder, device="cpu")
+    texts = ["polish", "Polish"]
+    plain = cased.encode(texts)
+    assert not np.allclose(plain[0], plain[1])
+    np.testing.assert_allclose(embeddings.vectors(texts, encoder=cased), plain, atol=1e-6)
+    np.testing.assert_allclose(embeddings.vectors(texts, encoder=cased), plain, atol=1e-6)
 
 
 def test_a_fine_tuned_classifier_takes_the_place_of_the_head(

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def write_tiny_encoder(folder: Path, words: Sequence[str], *, width: int = 32) -> Path:
+def write_tiny_encoder(
+    folder: Path, words: Sequence[str], *, width: int = 32, cased: bool = False
+) -> Path:
     """A BERT of two layers that knows `words`, with mean pooling, as sentence-transformers saves
     it; returns the folder."""
     import torch
@@ -18,7 +20,7 @@ def write_tiny_encoder(folder: Path, words: Sequence[str], *, width: int = 32) -
     raw.mkdir(parents=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {word: place for place, word in enumerate([*special, *sorted(set(words))])}
-    tokenizer = BertTokenizer(vocab=vocabulary, model_max_length=64)
+    tokenizer = BertTokenizer(vocab=vocabulary, model_max_length=64, do_lower_case=not cased)
     tokenizer.save_pretrained(raw)
     config = BertConfig(
         vocab_size=len(vocabulary),
