@@ -45,13 +45,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     rows = [row for path in options.data for row in read_rows(path)] if options.data else _demo()
-    texts = [row["text"] for row in rows]
-    random.Random(options.seed).shuffle(texts)
-    labels = sorted({row["category"] for row in rows})
-    report(
-        measure(texts[: options.texts], labels, options.repeats, options.seed),
-        as_json=options.json,
-    )
+    random.Random(options.seed).shuffle(rows)
+    report(measure(rows[: options.texts], options.repeats, options.seed), as_json=options.json)
 
 
 def _demo() -> list[Row]:
@@ -63,8 +58,10 @@ def _demo() -> list[Row]:
     ]
 
 
-def measure(texts: list[str], labels: list[str], repeats: int, seed: int) -> dict[str, Any]:
+def measure(rows: list[Row], repeats: int, seed: int) -> dict[str, Any]:
     """All figures: the ways one against the other, then the store of vectors."""
+    texts = [row["text"] for row in rows]
+    labels = sorted({row["category"] for row in rows})
     with workers() as (ways, about):
         sizes = {
             str(size): against(ways, texts, size, turns, seed)
@@ -90,7 +87,30 @@ def measure(texts: list[str], labels: list[str], repeats: int, seed: int) -> dic
         },
         "labels": len(labels),
         "labels_different": {name: int((chosen[name] != chosen[PLAIN]).sum()) for name in others},
+        "classifier": classified(vectors, rows, labels, seed),
         "stored": stored(texts, vectors[OURS]),
+    }
+
+
+def classified(
+    vectors: dict[str, NDArray[np.float32]], rows: list[Row], labels: list[str], seed: int
+) -> dict[str, Any]:
+    """What a classifier says, trained on the plain vectors of half of the texts, of the others:
+    how many it has right with the vectors of each way, and how many labels differ."""
+    from rerank_engine.classifier import train_classifier
+
+    place = {label: code for code, label in enumerate(labels)}
+    codes = np.array([place[row["category"]] for row in rows])
+    half = len(rows) // 2
+    say("training a classifier ...")
+    head = train_classifier(vectors[PLAIN][:half], codes[:half], n_classes=len(labels), seed=seed)
+    said = {name: head.logits(values[half:]).argmax(axis=1) for name, values in vectors.items()}
+    return {
+        "texts": len(rows) - half,
+        "right": {name: int((each == codes[half:]).sum()) for name, each in said.items()},
+        "labels_different": {
+            name: int((each != said[PLAIN]).sum()) for name, each in said.items() if name != PLAIN
+        },
     }
 
 

@@ -238,7 +238,7 @@ def classify(
     return {name: head.logits(vectors[name]) for name in ("validation", "test")}
 
 
-def confused(cell: Cell, data: Data, seconds: dict[str, float]) -> NDArray[np.int64]:
+def confused(cell: Cell, data: Data, seconds: dict[str, float]) -> NDArray[np.integer[Any]]:
     """The labels each row to train on is confused with, by heads that did not see it.
 
     They are heads on the frozen encoder for both classifiers: five fine-tunings only to learn

@@ -35,19 +35,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.lrsl_tables", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with results of bench.lrsl")
     options = parser.parse_args()
+    for (data, classifier, semantic_map), cells in sorted(groups_in(options.folder).items()):
+        print("\n".join(table(data, classifier, semantic_map, cells)), end="\n\n")
+
+
+def groups_in(folder: Path) -> dict[tuple[str, str, str], Cells]:
+    """The cells of a folder by data set, classifier and map, each in the order of the seeds."""
     groups: dict[tuple[str, str, str], Cells] = defaultdict(list)
-    for path in sorted(options.folder.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
         result = json.loads(path.read_text())
         cell = result["cell"]
         groups[cell["data"], cell["classifier"], cell["semantic_map"]].append(result)
-    for (data, classifier, semantic_map), cells in sorted(groups.items()):
-        print("\n".join(table(data, classifier, semantic_map, cells)), end="\n\n")
+    return groups
 
 
 def table(data: str, classifier: str, semantic_map: str, cells: Cells) -> list[str]:
     """The lines of one table: a row for each way of reranking."""
     seeds = ", ".join(str(cell["cell"]["seed"]) for cell in cells)
-    shares = 100 * _mean([cell["hard_share"] for cell in cells])
+    shares = 100 * mean([cell["hard_share"] for cell in cells])
     exponents = cells[0]["pool"]["exponents"]
     lines = [
         f"### {data}, {classifier} classifier, map: {semantic_map}",
@@ -63,7 +68,7 @@ def table(data: str, classifier: str, semantic_map: str, cells: Cells) -> list[s
     ]
     lines += [_row(name, words, cells) for name, words in WAYS]
     top = {
-        name: [_mean([cell[name]["top_k_accuracy"].get(k, 1.0) for cell in cells]) for k in TOP]
+        name: [mean([cell[name]["top_k_accuracy"].get(k, 1.0) for cell in cells]) for k in TOP]
         for name in ("origin", "ours")
     }
     lines += ["", "| top-k accuracy | " + " | ".join(TOP) + " |", "|---|" + "---:|" * len(TOP)]
@@ -77,12 +82,12 @@ def table(data: str, classifier: str, semantic_map: str, cells: Cells) -> list[s
 def _row(name: str, words: str, cells: Cells) -> str:
     gains = [100 * (cell[name]["accuracy"] - cell["origin"]["accuracy"]) for cell in cells]
     figures = [
-        f"{100 * _mean([cell[name]['accuracy'] for cell in cells]):.2f}",
+        f"{100 * mean([cell[name]['accuracy'] for cell in cells]):.2f}",
         _with_interval(gains) if name != "origin" else "",
         _share(name, "hard_accuracy", cells),
         _share(name, "easy_accuracy", cells),
-        f"{_mean([cell[name]['nll'] for cell in cells]):.4f}",
-        f"{100 * _mean([cell[name]['calibration_error'] for cell in cells]):.2f}",
+        f"{mean([cell[name]['nll'] for cell in cells]):.4f}",
+        f"{100 * mean([cell[name]['calibration_error'] for cell in cells]):.2f}",
         "; ".join(_mcnemar(cell[name]["mcnemar"]) for cell in cells) if name != "origin" else "",
     ]
     return f"| {words} | " + " | ".join(figures) + " |"
@@ -90,7 +95,7 @@ def _row(name: str, words: str, cells: Cells) -> str:
 
 def _share(name: str, key: str, cells: Cells) -> str:
     known = [cell[name][key] for cell in cells if cell[name][key] is not None]
-    return f"{100 * _mean(known):.1f}" if known else "–"
+    return f"{100 * mean(known):.1f}" if known else "–"
 
 
 def _mcnemar(test: dict[str, Any]) -> str:
@@ -102,10 +107,10 @@ def _with_interval(values: Sequence[float]) -> str:
         return f"{values[0]:+.2f}"
     half = float(stats.t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1))
     half /= math.sqrt(len(values))
-    return f"{_mean(values):+.2f} ± {half:.2f}"
+    return f"{mean(values):+.2f} ± {half:.2f}"
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
 

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import pipeline_ratios
 from bench.common import Row, read_rows, report, say, timed, write_rows
 from bench.site import Site, peak_memory
 
@@ -56,6 +57,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             progress = wait(site, slug, runs)
         total = time.monotonic() - sent
         memory = peak_memory(process.pid)
+    with timed(seconds, "against the bare models"):
+        ratios = pipeline_ratios.measure(slug)
     return {
         "data": options.data.name,
         "train_rows": len(rest),
@@ -66,6 +69,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "stage_seconds": progress,
         "tasks_per_second": round(len(items["items"]) / total, 1),
         "peak_memory_mb": memory,
+        "against_bare_models": ratios,
     }
 
 

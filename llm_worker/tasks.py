@@ -128,6 +128,13 @@ def register_llm(project_id: int, **options: Any) -> dict[str, Any]:
     return handler(Project.objects.get(pk=project_id), **options)
 
 
+@shared_task(queue="llm")
+def enrich_labels(project_id: int, **options: Any) -> dict[str, Any]:
+    from llm_worker.pipeline.enrich import enrich_labels as handler
+
+    return handler(Project.objects.get(pk=project_id), **options)
+
+
 @shared_task(queue="rerank")
 def classify(project_id: int, items: list[dict[str, Any]]) -> Any:
     from llm_worker.pipeline.classify import classify_and_ingest

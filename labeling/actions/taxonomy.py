@@ -161,6 +161,36 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
     return version
 
 
+@transaction.atomic
+def describe_labels(
+    *, project: Project, descriptions: Mapping[int, str], by: Actor
+) -> TaxonomyVersion:
+    """Give labels without a description theirs, by label id; what stands is never changed.
+
+    The event names who wrote them and for which labels.
+    """
+    labels = list(project.labels.active().select_for_update().order_by("pk"))
+    order = {pk: place for place, pk in enumerate(current_taxonomy(project).label_ids)}
+    labels = sorted((one for one in labels if one.pk in order), key=lambda one: order[one.pk])
+    new = {one.pk for one in labels if not one.description and descriptions.get(one.pk)}
+    specs = parse_labels(
+        [
+            {
+                "key": one.key,
+                "name": one.name,
+                "description": descriptions[one.pk] if one.pk in new else one.description,
+                "examples": one.examples,
+                "counter_examples": one.counter_examples,
+            }
+            for one in labels
+        ]
+    )
+    version = set_labels(project=project, specs=specs, by=by)
+    if new:
+        record(project, by, "labels_described", version, new={"labels": sorted(new)})
+    return version
+
+
 def _free_names(
     project: Project, standing: Mapping[str, Label], specs: Sequence[LabelSpec]
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,6 +79,26 @@ def training_rows(project: Project) -> TrainingRows:
     """
     label_ids = list(current_taxonomy(project).label_ids)
     place = {pk: code for code, pk in enumerate(label_ids)}
+    found = labeled_texts(project, label_ids)
+    if len(found) < MIN_ROWS:
+        raise ActionRefused(
+            _(
+                "The project has %(n)d labeled texts that may train; %(need)d are needed. "
+                "Import labeled rows (train_classifier SLUG FILE) or label some tasks."
+            )
+            % {"n": len(found), "need": MIN_ROWS}
+        )
+    return TrainingRows(
+        texts=[text for text, _label in found.values()],
+        hashes=list(found),
+        codes=np.array([place[label] for _text, label in found.values()], dtype=np.int64),
+        label_ids=label_ids,
+    )
+
+
+def labeled_texts(project: Project, label_ids: Sequence[int]) -> dict[str, tuple[str, int]]:
+    """Every text that may train, with the id of its label out of `label_ids`, by the hash of its
+    normalised form."""
     tasks = Task.objects.filter(project=project).for_training()
     labels = dict(
         Resolution.objects.filter(task__in=tasks, current=True, label__isnull=False).values_list(
@@ -89,28 +109,16 @@ def training_rows(project: Project) -> TrainingRows:
             task__in=tasks, part=Part.FIT, reference_label__isnull=False
         ).values_list("task_id", "reference_label_id")
     )
+    known = set(label_ids)
     found: dict[str, tuple[str, int]] = {}
     for pk, text, digest in tasks.order_by("pk").values_list("pk", "text", "text_hash"):
         label = labels.get(pk)
-        if label is not None and label in place:
-            found.setdefault(digest, (text, place[label]))
+        if label is not None and label in known:
+            found.setdefault(digest, (text, label))
     for digest, text, label in _card_examples(project):
-        if label in place:
-            found.setdefault(digest, (text, place[label]))
-    if len(found) < MIN_ROWS:
-        raise ActionRefused(
-            _(
-                "The project has %(n)d labeled texts that may train; %(need)d are needed. "
-                "Import labeled rows (train_classifier SLUG FILE) or label some tasks."
-            )
-            % {"n": len(found), "need": MIN_ROWS}
-        )
-    return TrainingRows(
-        texts=[text for text, _code in found.values()],
-        hashes=list(found),
-        codes=np.array([code for _text, code in found.values()], dtype=np.int64),
-        label_ids=label_ids,
-    )
+        if label in known:
+            found.setdefault(digest, (text, label))
+    return found
 
 
 def _card_examples(project: Project) -> list[tuple[str, str, int]]:

@@ -153,9 +153,11 @@ class DocumentReranker:
 
     def __call__(self, pairs: list[tuple[str, str]], fused: Floats) -> Floats:
         """Scores (m,) of pairs of query and passage, with the fused scores (m,) of the passages."""
-        if self.weight == 0.0:
-            return fused
-        return fused + self.weight * logits(self._model, pairs)
+        return fused + self.weight * self.logits(pairs) if self.weight else fused
+
+    def logits(self, pairs: list[tuple[str, str]]) -> Floats:
+        """What the model alone says of the pairs, (m,)."""
+        return logits(self._model, pairs)
 
     def save(self, folder: str | Path, *, data_hash: str) -> Path:
         """Write the reranker as an artifact; returns the folder."""
@@ -182,7 +184,12 @@ class DocumentReranker:
             weight = float(artifact.arrays["weight"])
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"The reranker at {folder} cannot be used: {error!r}.") from error
-        return cls(_load(artifact.folder / MODEL, settings.max_length), weight, settings, report)
+        return cls(
+            load_cross_encoder(artifact.folder / MODEL, settings.max_length),
+            weight,
+            settings,
+            report,
+        )
 
 
 def train_document_reranker(
@@ -201,7 +208,7 @@ def train_document_reranker(
     chosen = settings or RerankerSettings()
     train, held_out = _split(rows, chosen.held_out_share, chosen.most_queries, seed)
     with seeded(seed):
-        model = _load(base, chosen.max_length)
+        model = load_cross_encoder(base, chosen.max_length)
         training = _Training(model, train, chosen, seed)
         weight, report = _run(training, held_out, len(rows), chosen, progress)
     return DocumentReranker(model, weight, chosen, report)
@@ -361,7 +368,7 @@ def _weights(
     return body, head
 
 
-def _load(folder: Path, max_length: int) -> CrossEncoder:
+def load_cross_encoder(folder: Path, max_length: int) -> CrossEncoder:
     """A model from a folder: safetensors only, no remote code, nothing from a hub."""
     from sentence_transformers import CrossEncoder
 
