@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, include, path
 
-from labeling.views import adjudicate, annotate, history, projects, runs, tokens
+from labeling.views import adjudicate, annotate, history, projects, quality, runs, tokens
 
 app_name = "labeling"
 
@@ -18,6 +18,8 @@ project_pages: list[URLPattern] = [
     path("history/", history.history, name="history"),
     path("history/<int:annotation_id>/", history.change, name="change"),
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
+    path("quality/", quality.quality, name="quality"),
+    path("quality/classifier/", quality.classifier, name="classifier"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/continue/", runs.go_on, name="continue_run"),

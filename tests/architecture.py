@@ -44,7 +44,13 @@ class Rule:
     allowed: tuple[str, ...] = ()
 
 
-MIDDLE = ("labeling.actions", "labeling.formats", "labeling.access", "labeling.dispatch")
+MIDDLE = (
+    "labeling.actions",
+    "labeling.formats",
+    "labeling.quality",
+    "labeling.access",
+    "labeling.dispatch",
+)
 OUTER = ("labeling.api", "labeling.views", "labeling.admin", "labeling.management", "labeling.urls")
 
 RULES = (

@@ -46,6 +46,8 @@ SETTINGS = (
     "currency",
     "budget_tokens",
     "budget_money",
+    "seconds_per_answer",
+    "hourly_rate",
     "allow_outside_hosts",
 )
 

@@ -148,7 +148,9 @@ class Project(models.Model):
         0.0, _("Documents less similar to what they are looked up for are left out (cosine).")
     )
     currency = models.CharField(
-        max_length=12, blank=True, help_text=_("Of the prices of validators, such as EUR.")
+        max_length=12,
+        blank=True,
+        help_text=_("Of the prices of validators and people, such as EUR."),
     )
     budget_tokens = models.PositiveBigIntegerField(
         null=True,
@@ -161,6 +163,18 @@ class Project(models.Model):
         blank=True,
         validators=[MinValueValidator(0.0)],
         help_text=_("What the LLMs of one run may cost at most; empty: no limit."),
+    )
+    seconds_per_answer = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1), MaxValueValidator(86_400.0)],
+        help_text=_("What one answer of a person takes; empty: the median of the newest ones."),
+    )
+    hourly_rate = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1e9)],
+        help_text=_("What an hour of a person's work costs; empty: no sums of money."),
     )
     allow_outside_hosts = models.BooleanField(
         default=False, help_text=_("May texts leave for a validator on another host?")
@@ -184,6 +198,14 @@ class Project(models.Model):
             models.CheckConstraint(
                 condition=Q(budget_money__isnull=True) | Q(budget_money__gte=0.0),
                 name="project_budget_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(seconds_per_answer__isnull=True) | Q(seconds_per_answer__gt=0.0),
+                name="project_seconds_per_answer_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(hourly_rate__isnull=True) | Q(hourly_rate__gte=0.0),
+                name="project_hourly_rate_not_negative",
             ),
             *(
                 models.CheckConstraint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from labeling.charts.axes import Axis
 from labeling.charts.heat import LEVELS, heat_maps
 from labeling.charts.marginal import NARROW, WIDE, marginal_chart, nearest
+from labeling.charts.trend import TrendPoint, trend_chart
 from labeling.reranker_report import Curve, Heat, Point
 
 POINTS = [Point(0.0, 0.0, 0.90), Point(5.0, 0.5, 0.94), Point(10.0, 1.0, 0.92)]
@@ -121,3 +123,42 @@ def test_labels_that_are_all_the_same_have_a_scale_too() -> None:
 
 def test_one_label_has_nothing_to_be_compared_with() -> None:
     assert heat_maps(Heat([1], [[1.0]], [[1.0]]), pairs=5) is None
+
+
+# --- Week by week -------------------------------------------------------------------------------
+
+
+def weekly(*values: float) -> list[TrendPoint]:
+    start = datetime.date(2026, 9, 7)
+    return [
+        TrendPoint(start + datetime.timedelta(weeks=at), value, value - 0.05, value + 0.02)
+        for at, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_a_trend_stays_within_its_drawing_and_later_weeks_stand_further_right(width: int) -> None:
+    chart = trend_chart(weekly(0.95, 0.90, 0.98), width)
+    assert chart is not None
+    places = [(float(mark.x), float(mark.y)) for mark in chart.marks]
+    assert [x for x, _y in places] == sorted(x for x, _y in places)
+    assert places[1][1] > places[0][1] > places[2][1]  # worse is further down
+    for mark in chart.marks:
+        assert chart.left < float(mark.x) < chart.right
+        assert float(mark.high_y) < float(mark.y) < float(mark.low_y) <= chart.bottom
+    assert all(0 <= tick.value <= 100 for tick in chart.ticks)
+
+
+def test_a_flat_trend_has_an_axis_and_one_week_has_no_trend() -> None:
+    chart = trend_chart([TrendPoint(point.day, 1.0, None, None) for point in weekly(1, 1)], WIDE)
+    assert chart is not None
+    assert len(chart.ticks) >= 2
+    assert trend_chart(weekly(0.9), WIDE) is None
+    assert trend_chart([], WIDE) is None
+
+
+def test_a_coefficient_below_nought_is_drawn_too() -> None:
+    chart = trend_chart(weekly(-0.2, 0.1), WIDE, scale=1)
+    assert chart is not None
+    assert min(tick.value for tick in chart.ticks) < 0
+    assert all(float(mark.low_y) <= chart.bottom for mark in chart.marks)

@@ -236,6 +236,8 @@ CASES: list[Case] = [
     ("project_target_accuracy_is_share", change(Project, target_accuracy=95)),
     ("project_least_mass_is_share", change(Project, least_mass=1.5)),
     ("project_least_similarity_is_share", change(Project, least_similarity=-0.5)),
+    ("project_seconds_per_answer_positive", change(Project, seconds_per_answer=0.0)),
+    ("project_hourly_rate_not_negative", change(Project, hourly_rate=-1.0)),
     ("project_budget_not_negative", change(Project, budget_money=-1.0)),
     ("project_documents_found_ge_kept", change(Project, documents_found=4, documents_kept=5)),
     (

@@ -99,6 +99,12 @@ class ActivePolicySerializer(serializers.Serializer[Any]):
     parts = serializers.DictField(child=AcceptanceSerializer(), help_text="By benchmark part.")
 
 
+class AskedPartSerializer(StrictSerializer):
+    part = serializers.ChoiceField(
+        Part.choices, default=Part.TEST, help_text="Of the benchmark, for `against_experts`."
+    )
+
+
 class MetricsSerializer(serializers.Serializer[Any]):
     policy = ActivePolicySerializer(allow_null=True)
     classifier = serializers.DictField(

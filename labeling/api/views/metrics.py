@@ -14,9 +14,11 @@ from rest_framework.response import Response
 from labeling import rules
 from labeling.access import Right
 from labeling.actions.policy import measure
-from labeling.api.base import ProjectEndpoint
+from labeling.api.base import ProjectEndpoint, read_query
+from labeling.api.quality_report import quality
 from labeling.api.schema import answers
-from labeling.api.serializers.policies import MetricsSerializer
+from labeling.api.serializers.policies import AskedPartSerializer
+from labeling.api.serializers.quality import MetricsReportSerializer
 from labeling.models import BenchmarkItem, Part, Policy, Project, ReferenceOutcome, Resolution, Task
 from labeling.statistics.intervals import Share, wilson
 
@@ -27,11 +29,14 @@ class MetricsView(ProjectEndpoint):
 
     @extend_schema(
         operation_id="metrics_get",
-        responses=answers({200: MetricsSerializer}, 404),
+        parameters=[AskedPartSerializer],
+        responses=answers({200: MetricsReportSerializer}, 400, 404),
         tags=["metrics"],
     )
     def get(self, request: Request, slug: str) -> Response:
-        """The active policy and the classifier against the experts, and how many labels stand."""
+        """Everybody against the experts, agreement, the classifier by week, what the machine saved,
+        and how many labels stand."""
+        part = str(read_query(AskedPartSerializer, request)["part"])
         policy = self.project.policies.filter(status=Policy.Status.ACTIVE)
         report = {
             "policy": _policy(policy.select_related("configuration").first()),
@@ -40,8 +45,9 @@ class MetricsView(ProjectEndpoint):
             "resolutions": _counts(
                 Resolution.objects.current().filter(task__project=self.project), "source"
             ),
+            **quality(self.project, part),
         }
-        return Response(MetricsSerializer(report).data)
+        return Response(MetricsReportSerializer(report).data)
 
 
 def _policy(policy: Policy | None) -> dict[str, Any] | None:
