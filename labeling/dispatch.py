@@ -56,6 +56,11 @@ def tally(policy_id: int) -> None:
     _send_on_commit("llm_worker.tasks.tally", "default", policy_id=policy_id)
 
 
+def register_validator(registration_id: int) -> None:
+    """Have the server that a registration names probed."""
+    _send_on_commit("llm_worker.tasks.work_on_registration", "llm", registration_id=registration_id)
+
+
 def _send_on_commit(name: str, queue: str, **arguments: Any) -> None:
     """A broker that cannot be reached delays the work until the next sweep and loses none."""
 

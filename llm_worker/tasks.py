@@ -135,6 +135,13 @@ def enrich_labels(project_id: int, **options: Any) -> dict[str, Any]:
     return handler(Project.objects.get(pk=project_id), **options)
 
 
+@shared_task(queue="llm")
+def work_on_registration(registration_id: int) -> None:
+    from llm_worker.pipeline.registration import work_on
+
+    work_on(registration_id)
+
+
 @shared_task(queue="rerank")
 def classify(project_id: int, items: list[dict[str, Any]]) -> Any:
     from llm_worker.pipeline.classify import classify_and_ingest

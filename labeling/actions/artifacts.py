@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +13,8 @@ from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
 from labeling.models import Artifact, Project, RerankerReport, Validator
 from labeling.reranker_report import ReportError, read_report
+
+PRICES = ("price_input", "price_cached", "price_output")
 
 
 @transaction.atomic
@@ -82,15 +85,16 @@ def register_validator(
     ):
         return standing
     same_name.filter(active=True).update(active=False)
-    latest = same_name.order_by("-version").values_list("version", flat=True).first()
+    latest = same_name.order_by("-version").first()
     validator = Validator.objects.create(
         project=project,
         name=name,
-        version=(latest or 0) + 1,
+        version=(latest.version if latest else 0) + 1,
         kind=kind,
         settings=settings,
         artifact=artifact,
         uses_documents=uses_documents,
+        **({price: getattr(latest, price) for price in PRICES} if latest else {}),
     )
     record(
         project,
@@ -128,6 +132,43 @@ def retire_validator(*, project: Project, name: str, by: Actor) -> Validator:
         new={"name": name, "version": standing.version, "active": False},
     )
     return standing
+
+
+@transaction.atomic
+def resume_validator(*, validator: Validator, by: Actor) -> Validator:
+    """Put this version in use again; it is asked in runs that begin from now on."""
+    Project.objects.select_for_update(no_key=True).get(pk=validator.project_id)
+    standing = validator.project.validators.filter(name=validator.name, active=True).first()
+    if standing is not None:
+        raise ActionRefused(_("%(validator)s is in use already.") % {"validator": standing})
+    validator.active = True
+    validator.save(update_fields=["active"])
+    record(
+        validator.project,
+        by,
+        "validator_resumed",
+        validator,
+        old={"active": False},
+        new={"name": validator.name, "version": validator.version, "active": True},
+    )
+    return validator
+
+
+@transaction.atomic
+def set_prices(*, validator: Validator, prices: Mapping[str, float | None], by: Actor) -> None:
+    """Keep the prices of a million tokens, named as in `PRICES`; they shape no answer."""
+    old = {name: getattr(validator, name) for name in PRICES}
+    for name in PRICES:
+        setattr(validator, name, prices[name])
+    validator.save(update_fields=list(PRICES))
+    record(
+        validator.project,
+        by,
+        "prices_set",
+        validator,
+        old=old,
+        new={name: prices[name] for name in PRICES},
+    )
 
 
 def store_reranker_report(artifact: Artifact, content: dict[str, Any]) -> RerankerReport:

@@ -34,6 +34,7 @@ from labeling.models.project import (
     Scope,
     User,
 )
+from labeling.models.registration import Registration
 from labeling.models.reranker import RerankerReport
 from labeling.models.resolution import Resolution, Source
 from labeling.models.run import (
@@ -89,6 +90,7 @@ __all__ = [
     "Ranking",
     "Reasoning",
     "ReferenceOutcome",
+    "Registration",
     "Rejection",
     "RerankerReport",
     "Resolution",

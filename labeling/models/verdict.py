@@ -110,7 +110,7 @@ class Verdict(models.Model):
         null=True, blank=True, help_text=_("Of them in the server's cache, where it tells.")
     )
     server_calls = models.PositiveSmallIntegerField(
-        default=0, help_text=_("Calls to a server, each of which wrote one token.")
+        default=0, help_text=_("Calls to a server; one written token is counted for each.")
     )
     text_was_cut = models.BooleanField(default=False)
     prompt_hash = models.CharField(max_length=64, blank=True)

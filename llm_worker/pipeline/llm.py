@@ -9,6 +9,7 @@ from typing import Any
 
 from labeling.actions.artifacts import register_validator
 from labeling.actions.errors import ActionRefused
+from labeling.actions.events import Actor
 from labeling.models import Project, Validator
 from llm_worker.clients.bias import NO_REMEDY, Bias
 from llm_worker.clients.json_server import JsonServer
@@ -39,6 +40,7 @@ def register_llm(
     reads_documents: bool,
     api_key_env: str,
     bias: str = "none",
+    by: Actor = "command line",
     **asking: Any,
 ) -> dict[str, Any]:
     """Probe the server and put `model` in use as a validator; the passport is kept with it.
@@ -83,7 +85,7 @@ def register_llm(
             settings=settings,
             artifact=None,
             uses_documents=reads_documents,
-            by="command line",
+            by=by,
         )
     return {
         "version": standing.version,

@@ -7,8 +7,9 @@ from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions import runs
+from labeling.actions.registration import give_up_registrations
 from labeling.actions.tally import uncounted
-from labeling.models import Artifact, PlanRow, Policy, Project, Task
+from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Task
 
 
 def sweep() -> None:
@@ -28,3 +29,6 @@ def sweep() -> None:
     ):
         if uncounted(policy).exists():
             dispatch.tally(policy.pk)
+    give_up_registrations()
+    for waiting in Registration.objects.filter(status=Registration.Status.WAITING):
+        dispatch.register_validator(waiting.pk)

@@ -40,6 +40,7 @@ from labeling.models import (
     Project,
     Ranking,
     Reasoning,
+    Registration,
     Rejection,
     Resolution,
     Retrieved,
@@ -370,6 +371,19 @@ CASES: list[Case] = [
     ("audit_probability_positive", audit_draw(0.0)),
     ("audit_probability_positive", audit_draw(1.5)),
     # Validators and verdicts
+    (
+        "registration_one_at_a_time",
+        lambda c: [
+            Registration.objects.create(project=c.project, options={}, actor="test")
+            for _ in range(2)
+        ],
+    ),
+    (
+        "registration_ended_has_time",
+        lambda c: Registration.objects.create(
+            project=c.project, options={}, actor="test", status="done"
+        ),
+    ),
     (
         "validator_prices_not_negative",
         lambda c: make_validator(c.project, price_cached=-0.1),
