@@ -61,6 +61,11 @@ def register_validator(registration_id: int) -> None:
     _send_on_commit("llm_worker.tasks.work_on_registration", "llm", registration_id=registration_id)
 
 
+def preview_prompt(preview_id: int) -> None:
+    """Have the prompt that somebody wants to look at put together."""
+    _send_on_commit("llm_worker.tasks.preview_prompt", "llm", preview_id=preview_id)
+
+
 def _send_on_commit(name: str, queue: str, **arguments: Any) -> None:
     """A broker that cannot be reached delays the work until the next sweep and loses none."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 
 from labeling.actions.decide import decide as decide_rows
-from labeling.models import Policy, Project, Stage
+from labeling.models import Policy, Project, PromptPreview, Stage
 from llm_worker.pipeline.sweep import sweep as find_work
 from llm_worker.pipeline.work import NO_WORKER, beat, work
 
@@ -140,6 +140,16 @@ def work_on_registration(registration_id: int) -> None:
     from llm_worker.pipeline.registration import work_on
 
     work_on(registration_id)
+
+
+@shared_task(queue="llm")
+def preview_prompt(preview_id: int) -> None:
+    from llm_worker.pipeline.preview import preview as handler
+
+    waiting = PromptPreview.objects.filter(status=PromptPreview.Status.WAITING)
+    found = waiting.select_related("task__project", "validator__project")
+    for preview in found.filter(pk=preview_id):
+        handler(preview)
 
 
 @shared_task(queue="rerank")

@@ -13,7 +13,7 @@ from django.db.models import BinaryField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from labeling.access import RIGHTS, Right, member_of
+from labeling.access import RIGHTS, Right, has_right, member_of
 from labeling.actions.events import Actor
 from labeling.models import Member, Project, User
 
@@ -46,6 +46,15 @@ def manages_any(request: HttpRequest) -> bool:
 def actor(request: HttpRequest, project: Project) -> Actor:
     """Whom history names: the member, or the superuser who is none."""
     return member_of(request.user, project) or f"superuser {request.user.get_username()}"[:150]
+
+
+def project_shell(request: HttpRequest, subject: Project, **content: Any) -> dict[str, Any]:
+    """What a page about one project shows around its content. The menu of the project is for its
+    members; a superuser may be none."""
+    member = member_of(request.user, subject)
+    reviews = member is not None and has_right(member, Right.REVIEW)
+    shown = {"member": member, "project": subject if member else None, "subject": subject}
+    return {**shown, "can_review": reviews, **content}
 
 
 class ProjectFilter(admin.SimpleListFilter):

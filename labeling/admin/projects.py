@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from labeling.actions.projects import SETTINGS, add_member, change_settings, remove_member
-from labeling.admin import reranker, tuning, validators
+from labeling.admin import prompts, reranker, tuning, validators
 from labeling.admin.base import ProjectAdmin, ProjectFilter, actor, managed_by
 from labeling.models import Member, Project, User
 
@@ -39,7 +39,13 @@ class ProjectSettingsAdmin(ProjectAdmin):
         return ["slug", *SETTINGS, "created_at", "archived_at"]
 
     def get_urls(self) -> list[URLPattern]:
-        return [*reranker.urls(), *validators.urls(), *tuning.urls(), *super().get_urls()]
+        return [
+            *reranker.urls(),
+            *prompts.urls(),
+            *validators.urls(),
+            *tuning.urls(),
+            *super().get_urls(),
+        ]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_view_permission(request, obj)

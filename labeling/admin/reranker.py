@@ -17,12 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from labeling.access import Right, has_right, member_of
-from labeling.admin.base import managed_by
+from labeling.admin.base import managed_by, project_shell
 from labeling.admin.reranker_tasks import case_of, hard_tasks, label_names, newest_runs
 from labeling.charts.heat import HeatMaps, Pair, heat_maps
 from labeling.charts.marginal import NARROW, WIDE, MarginalChart, marginal_chart, nearest
-from labeling.models import Artifact, HardThreshold, Project, Ranking, RerankerReport
+from labeling.models import Artifact, HardThreshold, Ranking, RerankerReport
 from labeling.reranker_report import (
     ORIGIN,
     Curve,
@@ -80,7 +79,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
         "reranked_by_this": used,
         **(_measurements(report) if report else {}),
     }
-    return render(request, "admin/reranker/page.html", _shell(request, subject, **content))
+    return render(request, "admin/reranker/page.html", project_shell(request, subject, **content))
 
 
 @require_GET
@@ -90,21 +89,13 @@ def case(request: HttpRequest, pk: int, external_id: str) -> HttpResponse:
     task = get_object_or_404(subject.tasks, external_id=external_id)
     found = case_of(task)
     content = {"task": task, "case": found, "threshold": _threshold(found.ranking)}
-    return render(request, "admin/reranker/case.html", _shell(request, subject, **content))
+    return render(request, "admin/reranker/case.html", project_shell(request, subject, **content))
 
 
 def _threshold(ranking: Ranking | None) -> float | None:
     """Below which variance a task of the ranking's run was hard."""
     fitted = ranking.run.configuration.content.get("hard_threshold") if ranking else None
     return fitted["threshold"] if fitted else None
-
-
-def _shell(request: HttpRequest, subject: Project, **content: Any) -> dict[str, Any]:
-    """The menu of the project is shown to its members; a superuser may be none."""
-    member = member_of(request.user, subject)
-    reviews = member is not None and has_right(member, Right.REVIEW)
-    shown = {"member": member, "project": subject if member else None, "subject": subject}
-    return {**shown, "can_review": reviews, **content}
 
 
 def _report(reranker: Artifact | None) -> tuple[Report | None, str]:

@@ -11,6 +11,7 @@ from labeling.models import (
     BenchmarkAnswer,
     BenchmarkDraw,
     BenchmarkItem,
+    BenchmarkLook,
     Configuration,
     Decision,
     Document,
@@ -22,9 +23,11 @@ from labeling.models import (
     Label,
     LabelAlias,
     Lease,
+    MachineSeen,
     ModelVersion,
     PlanRow,
     Prediction,
+    PromptPreview,
     Ranking,
     Reasoning,
     Rejection,
@@ -33,7 +36,9 @@ from labeling.models import (
     Retrieved,
     Run,
     StageTiming,
+    StreamSample,
     SupersededText,
+    Tally,
     Task,
     TaxonomyVersion,
     Validator,
@@ -179,7 +184,28 @@ look_at(
     related=["run", "task", "validator"],
 )
 look_at(Reasoning, "task", "validator", "created_at", project=TASK, related=["task", "validator"])
+look_at(
+    PromptPreview,
+    "task",
+    "validator",
+    "status",
+    "tokens",
+    "created_at",
+    project=TASK,
+    related=["task", "validator"],
+)
 look_at(Heartbeat, "worker", "queue", "beaten_at", project="")
+
+look_at(Tally, "run", "tasks", "created_at", project=RUN, related=["run"])
+look_at(
+    StreamSample,
+    "configuration",
+    "tasks",
+    "population",
+    "created_at",
+    project="configuration__project",
+    related=["configuration"],
+)
 
 # What was decided, answered and settled.
 look_at(
@@ -259,3 +285,12 @@ look_at(
     related=["user", "member"],
     hidden=["digest"],
 )
+look_at(
+    BenchmarkLook,
+    "project",
+    "part",
+    "member",
+    "created_at",
+    related=["project", "member"],
+)
+look_at(MachineSeen, "task", "member", "created_at", project=TASK, related=["task", "member"])

@@ -23,6 +23,7 @@ from labeling.models.event import Event
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
 from labeling.models.policy import Policy
 from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
+from labeling.models.preview import PromptPreview
 from labeling.models.project import (
     ApiToken,
     Assistance,
@@ -85,6 +86,7 @@ __all__ = [
     "Policy",
     "Prediction",
     "Project",
+    "PromptPreview",
     "Purpose",
     "Question",
     "Ranking",

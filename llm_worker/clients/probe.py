@@ -165,14 +165,17 @@ async def option_tokens(server: JsonServer, *, model: str, prompt: Prompt) -> tu
 
 
 async def count(
-    server: JsonServer, model: str, prompt: Prompt, prefill: str = PREFILL
+    server: JsonServer, model: str, prompt: Prompt, prefill: str | None = PREFILL
 ) -> list[int]:
-    """The token ids of a prompt with a begun answer, from the server's own tokenizer."""
+    """The token ids of a prompt with a begun answer, from the server's own tokenizer; without
+    `prefill` those of the prompt as it is sent."""
+    messages = prompt.messages(prefill)
+    is_begun = messages[-1]["role"] == "assistant"
     body = {
         "model": model,
-        "messages": prompt.messages(prefill),
-        "add_generation_prompt": False,
-        "continue_final_message": True,
+        "messages": messages,
+        "add_generation_prompt": not is_begun,
+        "continue_final_message": is_begun,
     }
     reply = await server.ask("/tokenize", body)
     ids = reply.get("tokens") if isinstance(reply, dict) else None

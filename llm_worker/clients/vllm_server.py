@@ -175,6 +175,25 @@ class VllmServerValidator:
             f"Even cut short, the question is longer than the {room} tokens that the model reads."
         )
 
+    @property
+    def asks_for_notes(self) -> str:
+        """The words that ask for notes before the options."""
+        return self._family.reason
+
+    def measured(self, request: ValidationRequest) -> tuple[Prompt, int]:
+        """The prompt about `request` as it is sent first, and its tokens as the server counts them.
+
+        Raises `RequestRefusedError` where even the shortest is too long, and as `validate` does.
+        """
+        return asyncio.run(self._measured(request))
+
+    async def _measured(self, request: ValidationRequest) -> tuple[Prompt, int]:
+        answer = ANSWER_TOKENS if self.model.asking.approach is Approach.PROB else ROOM
+        async with self._server() as server:
+            await self._check(server)
+            prompt = await self.prompt_for(server, request, answer_tokens=answer)
+            return prompt, len(await count(server, self.model.model, prompt, None))
+
     def prompt_of(
         self, request: ValidationRequest, *, notes: str = "", extent: Extent | None = None
     ) -> Prompt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.utils import timezone
@@ -16,7 +17,6 @@ from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import UnsuitableServerError
 from llm_worker.pipeline.shots import check_enough, fixed_shots, pool_of
 from llm_worker.prompts.settings import Approach, Asking, ShotChoice
-from llm_worker.types import Shot
 
 
 def asking_of(
@@ -41,21 +41,20 @@ def asking_of(
                 "without a remedy for the bias of options."
             )
         )
-    kind = ShotChoice(choice)
-    now = timezone.now()
-    pool = pool_of(project, until=now) if shots > 0 else None
-    fixed: tuple[Shot, ...] = ()
-    if pool is not None:
-        check_enough(pool, shots)
-        fixed = fixed_shots(pool, shots) if kind is ShotChoice.FIXED else ()
     asking = Asking(
         approach=Approach(approach),
         instructions=instructions.strip(),
         shots=shots,
-        choice=kind,
-        fixed=fixed,
+        choice=ShotChoice.SIMILAR,
         looks_alike=looks_alike,
     )
+    now = timezone.now()
+    pool = pool_of(project, until=now) if shots else None
+    if pool is not None:
+        check_enough(pool, shots)
+    if ShotChoice(choice) is ShotChoice.FIXED:
+        fixed = fixed_shots(pool, shots) if pool is not None else ()
+        asking = replace(asking, choice=ShotChoice.FIXED, fixed=fixed)
     return asking, {"until": now.isoformat(), "hash": pool.hash} if pool else None
 
 

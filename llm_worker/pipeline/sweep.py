@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions import runs
+from labeling.actions.previews import look_after_previews
 from labeling.actions.registration import give_up_registrations
 from labeling.actions.tally import uncounted
 from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Task
@@ -14,7 +15,8 @@ from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Ta
 
 def sweep() -> None:
     """Close old runs, complete finished ones, and nudge the workers of every stage with due rows,
-    of every project with unscored tasks, and of every active policy with uncounted runs."""
+    of every project with unscored tasks, of every active policy with uncounted runs, and of prompts
+    that somebody waits for."""
     runs.close_due_runs()
     runs.complete_runs()
     due = PlanRow.objects.unfinished().due(timezone.now())
@@ -32,3 +34,4 @@ def sweep() -> None:
     give_up_registrations()
     for waiting in Registration.objects.filter(status=Registration.Status.WAITING):
         dispatch.register_validator(waiting.pk)
+    look_after_previews()

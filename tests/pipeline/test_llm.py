@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,41 @@ def test_a_server_that_does_not_serve_the_model_is_refused(
     )
     assert "does not serve the model “big”; it serves tiny." in said
     assert not shop.validators.filter(kind="llm").exists()
+
+
+@against_real_server
+def test_a_model_that_cannot_answer_in_words_is_refused(
+    shop: Project, vllm_server: VllmServer
+) -> None:
+    arguments = ("--name", "x", "--url", vllm_server.url, "--model", MODEL)
+    said = refusal("register_validator", world.SLUG, *arguments, "--approach", "text")
+    assert "“tiny” was asked a question of our own in words." in said
+    assert "does not end with one answer line" in said
+    assert not shop.validators.filter(kind="llm").exists()
+
+
+@against_real_server
+def test_what_a_model_is_shown_is_registered_with_it(
+    shop: Project, vllm_server: VllmServer, tmp_path: Path
+) -> None:
+    guide = tmp_path / "guide.txt"
+    guide.write_text("Prefer refunds.\n", encoding="utf-8")
+    more = ("--shots", "3", "--no-look-alikes", "--instructions", str(guide))
+    assert "“tiny” v1 is in use." in register(vllm_server.url, *more)
+    assert "Unchanged: “tiny” v1" in register(vllm_server.url, *more)
+    asking = shop.validators.get(name="tiny").settings["asking"]
+    assert (asking["instructions"], asking["looks_alike"]) == ("Prefer refunds.", False)
+    assert len({shot["label"] for shot in asking["fixed"]}) == 3
+    for change in (
+        (*more, "--choose-shots", "similar"),
+        (*more, "--approach", "reason_then_prob"),
+        more[2:],
+    ):
+        before = shop.validators.filter(name="tiny").count()
+        assert f"“tiny” v{before + 1} is in use." in register(vllm_server.url, *change)
+    world.send(shop, [("x", "where is my parcel")])
+    world.work_off()
+    assert Verdict.objects.get(validator__name="tiny").failure == ""
 
 
 @against_real_server
@@ -311,6 +347,29 @@ def test_a_server_that_comes_back_answers_what_is_missing(shop: Project, wire: W
     assert Verdict.objects.filter(failure="").count() == 3 * n
     assert not PlanRow.objects.exclude(failure="").exists()
     check_all_accounted_for(shop)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--shots", "9"), "0 to 8 solved examples"),
+        (("--shots", "-1"), "0 to 8 solved examples"),
+        (("--shots", "6"), "but the project has only 0 labeled texts"),
+        (("--instructions", "no-such-file"), "no-such-file cannot be read as a text"),
+        (("--instructions", "LONG"), "takes at most 3000"),
+        (("--instructions", "BINARY"), "cannot be read as a text"),
+        (("--approach", "text", "--bias", "shifts-2"), "has no probability in which a bias"),
+    ],
+)
+def test_settings_of_prompts_that_cannot_be_are_refused_in_words(
+    tmp_path: Path, more: tuple[str, ...], said: str
+) -> None:
+    make_project("empty")
+    (tmp_path / "LONG").write_text("x" * 3001, encoding="utf-8")
+    (tmp_path / "BINARY").write_bytes(b"\xff\xfe\x00")
+    given = [str(tmp_path / one) if one in ("LONG", "BINARY") else one for one in more]
+    arguments = ("--name", "x", "--url", "http://127.0.0.1:9/v1", "--model", "m")
+    assert said in refusal("register_validator", "empty", *arguments, *given)
 
 
 # --- Names, retiring, label cards ---------------------------------------------------------------

@@ -17,7 +17,7 @@ from llm_worker.pipeline.llm_asking import asking_of
 from llm_worker.pipeline.llm_client import CLIENT, GuardedClient
 from llm_worker.pipeline.shots import Pool, _nearest, fixed_shots, pool_of
 from llm_worker.prompts.build import Prompt
-from llm_worker.prompts.families import ENGLISH
+from llm_worker.prompts.families import newest_family
 from llm_worker.prompts.settings import Approach, Asking, ShotChoice
 from llm_worker.types import Candidate, Shot, ValidationRequest
 from tests.labeling.builders import (
@@ -27,6 +27,7 @@ from tests.labeling.builders import (
     make_task,
     make_validator,
 )
+from tests.llm_worker.test_probe import BARE, SPACED
 
 pytestmark = pytest.mark.django_db
 
@@ -63,34 +64,39 @@ def request(project: Project, text: str) -> ValidationRequest:
     return ValidationRequest(1, text, "multiclass", cards, text_vector=vector)
 
 
-def registered(project: Project, **asking: Any) -> Validator:
-    """A validator with these settings, as registering it would store them."""
+def settings_of(project: Project, url: str, **asking: Any) -> dict[str, Any]:
+    """What registering a model of `tests.llm_worker.test_probe` with these settings would store."""
     how, shots_from = asking_of(project, bias="none", **asking)
+    family = newest_family(how.approach, "en")
     passport = {
         "server": "0.0",
         "root": "/weights",
         "context_tokens": 4096,
         "overhead_tokens": 20,
-        "tokens": {digit: {digit: int(digit)} for digit in "123450"},
+        "tokens": {digit: {digit: BARE[digit], f" {digit}": SPACED[digit]} for digit in BARE},
         "routes": {},
         "route": "logprob_token_ids",
         "mass": 0.9,
         "disagreement": 0.0,
         "warnings": [],
     }
-    content = {
+    return {
         "client": CLIENT,
-        "url": "http://127.0.0.1:9/v1",
-        "model": "m",
-        "family": ENGLISH.key,
-        "family_digest": ENGLISH.digest,
+        "url": url,
+        "model": "good",
+        "family": family.key,
+        "family_digest": family.digest,
         "domain": "",
         "reads_documents": False,
         "passport": passport,
         "asking": how.as_json(),
         "shots_from": shots_from,
     }
-    return make_validator(project, name="few-shot", settings=content)
+
+
+def registered(project: Project, **asking: Any) -> Validator:
+    settings = settings_of(project, "http://127.0.0.1:9/v1", **asking)
+    return make_validator(project, name="few-shot", settings=settings)
 
 
 def prompt(row: Validator, asked: ValidationRequest) -> Prompt:
