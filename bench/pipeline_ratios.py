@@ -3,23 +3,82 @@
 The stage and the bare model do the same texts, or pairs, in turns, in this very process: the rerank
 stage against its encoder, document search against its cross-encoder. A ratio is the bare model's
 seconds over the stage's, so 1 means that all else costs nothing.
+
+`bench.pipeline` ends with it. By itself, `python -m bench.pipeline_ratios --data FOLDER --json`
+makes a project of a part of train.csv, with a map of one epoch and no validators, for test.csv.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from bench.common import say
+from bench.common import read_rows, report, say, timed, write_rows
+from bench.site import Site
 
+SLUG = "bench"
+STREAM = "stream-"
+"""How the ids of the tasks begin that are measured on; the benchmark's begin otherwise."""
 TURNS = 3
 RERANK_TASKS = 1024
 SEARCHED_TASKS = 32
 Seconds = tuple[float, float]
 """Wall seconds and CPU seconds."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.pipeline_ratios", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train.csv, test.csv")
+    parser.add_argument("--documents", type=Path, help="documents (JSONL) of the project")
+    parser.add_argument("--rows", type=int, default=2000, help="rows of train.csv, at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the rows and the trainings")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="countersign-bench-") as folder:
+        seconds: dict[str, float] = {}
+        _prepare(options, Path(folder), seconds)
+        result = {"data": options.data.name, **measure(SLUG), "seconds": seconds}
+    report(result, as_json=options.json)
+
+
+def _prepare(options: argparse.Namespace, folder: Path, seconds: dict[str, float]) -> None:
+    """A project with classifier and reranker whose stream has been reranked once."""
+    rows = read_rows(options.data / "train.csv")
+    random.Random(options.seed).shuffle(rows)
+    labels = folder / "labels.json"
+    labels.write_text(json.dumps(sorted({row["category"] for row in rows})))
+    train = write_rows(folder / "train.csv", rows[: options.rows])
+    site, seed = Site(folder / "var"), f"--seed={options.seed}"
+    with timed(seconds, "set up"):
+        site.manage("migrate", "--verbosity=0")
+        site.manage("create_project", SLUG, f"--labels={labels}")
+        if options.documents:
+            site.manage("import_documents", SLUG, str(options.documents))
+    with timed(seconds, "train"):
+        site.manage("train_classifier", SLUG, str(train), seed)
+        site.manage("train_reranker", SLUG, seed, "--epochs=1")
+    with timed(seconds, "rerank for the first time"):
+        import django
+
+        django.setup()
+        from labeling import dispatch
+        from labeling.models import Project
+
+        items = [
+            {"external_id": f"{STREAM}{place:05d}", "text": row["text"]}
+            for place, row in enumerate(read_rows(options.data / "test.csv"))
+        ]
+        project = Project.objects.get(slug=SLUG)
+        dispatch.run_here("classify", project_id=project.pk, items=items)
+        dispatch.run_here("rerank")
 
 
 def measure(slug: str) -> dict[str, Any]:
@@ -28,7 +87,7 @@ def measure(slug: str) -> dict[str, Any]:
 
     project = Project.objects.get(slug=slug)
     rows = list(
-        PlanRow.objects.filter(run__project=project, task__external_id__startswith="stream-")
+        PlanRow.objects.filter(run__project=project, task__external_id__startswith=STREAM)
         .select_related("run__project", "run__configuration", "run__taxonomy", "task")
         .select_related("prediction__taxonomy")
         .order_by("pk")
@@ -174,3 +233,7 @@ def _timed(work: Callable[[], None]) -> Seconds:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from llm_worker.clients.json_server import JsonServer
-from llm_worker.clients.vllm_server import read_reason
+from llm_worker.clients.text_approach import read_reason
 from llm_worker.errors import BadReplyError, RequestRefusedError
 from llm_worker.prompts.describe import Undescribed, description_in, description_prompt
 
