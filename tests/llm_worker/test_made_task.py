@@ -10,7 +10,7 @@ from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.passport import ServedModel
 from llm_worker.clients.probe import probe
 from llm_worker.clients.vllm_server import VllmServerValidator
-from llm_worker.prompts.families import NEWEST, family_of
+from llm_worker.prompts.families import NEWEST
 from llm_worker.types import Question
 from llm_worker.validators import validate_all
 from tests.made_task import made
@@ -23,7 +23,7 @@ TASKS = 40
 
 @pytest.fixture(scope="module")
 def validator(vllm_server: VllmServer) -> VllmServerValidator:
-    family = family_of(NEWEST["en"])
+    family = NEWEST["prob"]["en"]
 
     async def probed() -> ServedModel:
         async with JsonServer(vllm_server.url) as server:
