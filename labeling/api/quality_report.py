@@ -12,7 +12,7 @@ from labeling.quality.classifier import classifier_report
 from labeling.quality.experts import references
 from labeling.quality.people import Coefficients, Replacement, people_report
 from labeling.quality.savings import savings
-from labeling.quality.table import table
+from labeling.quality.table import Row, table
 
 
 def quality(project: Project, part: str) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def quality(project: Project, part: str) -> dict[str, Any]:
 def _against_experts(project: Project, part: str) -> dict[str, Any]:
     found = references(project, (part,))
     everybody = table(project, found)
+    names = dict(project.labels.values_list("pk", "name"))
     note = ""
     if part == Part.CERTIFY:
         note = _(
@@ -40,9 +41,16 @@ def _against_experts(project: Project, part: str) -> dict[str, Any]:
         "sampled": len(found.said),
         "random": found.random,
         "note": note,
-        "answerers": [asdict(row) for row in everybody.rows],
+        "answerers": [_answerer(row, names) for row in everybody.rows],
         "same_data": asdict(everybody.same) if everybody.same else None,
     }
+
+
+def _answerer(row: Row, names: dict[int, str]) -> dict[str, Any]:
+    told = asdict(row)
+    for label in told["labels"]:
+        label["label"] = names.get(label["label"], label["label"])
+    return told
 
 
 def _agreement(project: Project) -> dict[str, Any]:

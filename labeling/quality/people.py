@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db.models import F
@@ -75,8 +76,8 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Replacement:
-    """May this validator replace people? `test` is None where too few people answered with it out
-    of sight."""
+    """May this validator replace people? `test` is None where fewer than three people answered
+    enough texts with it out of sight: the authors of the test want three."""
 
     validator: int
     test: AltTest | None
@@ -207,9 +208,10 @@ def _replacements(project: Project, apart: Sequence[Given]) -> list[Replacement]
     verdicts = _labels_of_validators(project, {one.task for one in apart})
     found = []
     for validator in project.validators.filter(active=True).order_by("name"):
-        try:
+        test: AltTest | None = None
+        with suppress(TooFewPeople):
             test = alt_test(people, verdicts.get(validator.pk, {}), epsilon=EPSILON)
-        except TooFewPeople:
+        if test is None or len(test.people) < LEAST_PEOPLE:
             found.append(Replacement(validator.pk, None, None))
         else:
             found.append(Replacement(validator.pk, test, plan(test, epsilon=EPSILON)))

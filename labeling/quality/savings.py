@@ -17,12 +17,11 @@ from labeling.models import (
     Role,
     Source,
     Task,
-    TaskStatus,
 )
 from labeling.statistics.intervals import Share, wilson
 
 NEWEST = 2_000
-"""So many of the newest answers give the median time of one."""
+"""So many of the newest answers, and of the newest tasks that people settled, give the means."""
 MOST_DRAWS = 20_000
 BY_PEOPLE = (Source.AGREEMENT, Source.SINGLE, Source.ADJUDICATED)
 
@@ -86,12 +85,17 @@ def _seconds(project: Project) -> tuple[float | None, bool]:
 
 
 def _answers_each(project: Project) -> float:
-    """Answers that a task took where people settled it; as many as are needed until one was."""
+    """Answers that a task took of late where people settled it; as many as are needed until one
+    was."""
+    newest = (
+        Resolution.objects.current()
+        .filter(task__project=project, source__in=BY_PEOPLE)
+        .order_by("-pk")
+        .values_list("task", flat=True)[:NEWEST]
+    )
     answers = (
         Annotation.objects.current()
-        .filter(task__project=project, purpose=Purpose.LABEL)
-        .filter(task__status=TaskStatus.RESOLVED, task__resolutions__current=True)
-        .filter(task__resolutions__source__in=BY_PEOPLE)
+        .filter(task__in=list(newest), purpose=Purpose.LABEL)
         .aggregate(answers=Count("pk"), tasks=Count("task", distinct=True))
     )
     if not answers["tasks"]:
@@ -107,7 +111,7 @@ def audited(project: Project) -> tuple[Share, int, int]:
     said = {(draw.task_id, draw.revision): draw.label_id for draw in newest}
     answers = (
         Annotation.objects.current()
-        .filter(task__project=project, purpose=Purpose.AUDIT)
+        .filter(task__in=draws.values("task"), purpose=Purpose.AUDIT)
         .filter(member__role__in=(Role.EXPERT, Role.ADMIN))
         .prefetch_related("conf_labels")
         .order_by("-pk")[:MOST_DRAWS]

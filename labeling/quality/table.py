@@ -33,6 +33,7 @@ from labeling.statistics.metrics import (
     UNK,
     AnswerMetrics,
     Estimate,
+    LabelMetrics,
     Pair,
     Said,
     SameData,
@@ -59,7 +60,8 @@ DRAWS = 400
 class Row:
     """One line of the table. `seconds` is the median time of an answer. `aided` counts a person's
     answers that were given with validators' output in sight; `left_out` the tasks that do not
-    score this validator because an expert had it in sight."""
+    score this validator because an expert had it in sight. `labels` are by id, or "yes" and "no"
+    where that was asked."""
 
     kind: str
     name: str
@@ -70,6 +72,11 @@ class Row:
     aided: int = 0
     left_out: int = 0
     simulated: bool = False
+    labels: tuple[LabelMetrics, ...] = ()
+
+    def worst(self, most: int) -> list[LabelMetrics]:
+        """The labels that go wrong most, by F1; a label of few tasks is no worse for that."""
+        return sorted(self.labels, key=lambda one: one.f1)[:most]
 
 
 @dataclass(frozen=True)
@@ -132,16 +139,18 @@ def _row(
     pairs = answers.pairs
     if found is not None:
         pairs = [pair for pair in pairs if pair.task not in found.anchored]
+    labels = by_label(pairs)
     return Row(
         kind=kind,
         name=name,
         metrics=answer_metrics(pairs),
-        macro_f1=by_label(pairs).macro_f1,
+        macro_f1=labels.macro_f1,
         kappa=_kappa(pairs),
         seconds=median(answers.seconds) if answers.seconds else None,
         aided=answers.aided,
         left_out=len(answers.pairs) - len(pairs),
         simulated=simulated,
+        labels=labels.labels,
     )
 
 

@@ -26,6 +26,7 @@ from labeling.statistics.aggregation import confusion_pairs
 from labeling.views.shell import shell
 
 MISTAKES = 10
+WORST = 20
 WEEKS = 12
 BY_MACHINE = frozenset({Source.AUTO, Source.DUPLICATE})
 
@@ -106,12 +107,24 @@ def _against_experts(project: Project, found: References) -> dict[str, Any]:
         }
         for one in confusion_pairs(everybody.confused, most=MISTAKES)
     ]
-    return {"rows": everybody.rows, "same": everybody.same, "mistakes": mistakes}
+    return {
+        "rows": everybody.rows,
+        "same": everybody.same,
+        "mistakes": mistakes,
+        "by_label": [
+            (row, [(names.get(one.label, one.label), one) for one in row.worst(WORST)])
+            for row in everybody.rows
+            if row.labels
+        ],
+        "worst": WORST,
+    }
 
 
 def label_names(project: Project) -> dict[object, object]:
     """What is shown for a category of agreement: a label's name, or the words for no label."""
-    words: dict[object, object] = {"unk": Answer.UNK.label, "conf": Answer.CONF.label}
+    words: dict[object, object] = {
+        str(answer): answer.label for answer in (Answer.UNK, Answer.CONF, Answer.YES, Answer.NO)
+    }
     return words | dict(project.labels.values_list("pk", "name"))
 
 

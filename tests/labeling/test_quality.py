@@ -359,6 +359,9 @@ def test_a_validator_is_tested_by_people_who_did_not_see_it(project: Project) ->
     (found,) = people_report(project).replacements
     assert found.test is not None
     assert found.test.winning_rate == 1.0
+    Annotation.objects.filter(member=members[2]).update(visible=SHOWN)
+    (found,) = people_report(project).replacements
+    assert found.test is None
     Annotation.objects.update(visible=SHOWN)
     (found,) = people_report(project).replacements
     assert found.test is None
@@ -539,6 +542,9 @@ def test_metrics_tell_the_same_over_rest(project: Project) -> None:
     rows = {row["kind"]: row for row in told["against_experts"]["answerers"]}
     assert rows["person"]["metrics"]["accuracy"]["value"] == 0.5
     assert rows["validator"]["metrics"]["accuracy"]["value"] == 1.0
+    labels = {one["label"]: one for one in rows["person"]["labels"]}
+    assert labels["a"]["recall"]["value"] == 0.5
+    assert (labels["b"]["precision"]["value"], labels["b"]["f1"]) == (0.0, 0.0)
     assert told["agreement"]["all"]["answers"] == 2
     assert told["agreement"]["all"]["fleiss_kappa"]["why"] == "empty"
     assert [one["version"] for one in told["classifier_periods"]] == ["m1", "m1"]

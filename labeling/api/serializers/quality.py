@@ -42,6 +42,15 @@ class AnswerMetricsSerializer(serializers.Serializer[Any]):
     total_accuracy = ShareSerializer(help_text="Right, of all.")
 
 
+class LabelMetricsSerializer(serializers.Serializer[Any]):
+    """One label (or *yes* and *no*, where that was asked) among the answers that are a label."""
+
+    label = serializers.CharField()  # type: ignore[assignment]
+    precision = ShareSerializer(help_text="Right, of the answers that are this label.")
+    recall = ShareSerializer(help_text="Answered right, of the answered tasks that are this label.")
+    f1 = serializers.FloatField()
+
+
 class AnswererSerializer(serializers.Serializer[Any]):
     """Somebody or something against the experts."""
 
@@ -55,6 +64,7 @@ class AnswererSerializer(serializers.Serializer[Any]):
     aided = serializers.IntegerField(
         help_text="Answers of a person given with validators' output in sight."
     )
+    labels = LabelMetricsSerializer(many=True)
     left_out = serializers.IntegerField(
         help_text="Tasks that do not score a machine because an expert had validators in sight."
     )
