@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import dispatch
-from labeling.access import Right, has_right, member_of
 from labeling.actions.errors import ActionRefused
 from labeling.actions.policy import activate_policy
 from labeling.actions.policy_versions import set_by_hand
@@ -34,7 +33,7 @@ from labeling.actions.preview import (
 )
 from labeling.actions.tally import scoring_of, uncounted
 from labeling.actions.weights import rule_with, sampled_stream, weighed
-from labeling.admin.base import actor, managed_by
+from labeling.admin.base import actor, managed_by, project_shell
 from labeling.admin.reranker_tasks import label_names
 from labeling.models import DeferReason, Policy, Project
 from labeling.statistics import tally
@@ -168,7 +167,7 @@ def panel(request: HttpRequest, pk: int) -> HttpResponse:
     project = get_object_or_404(managed_by(request.user), pk=pk)
     policies = list(project.policies.select_related("configuration").order_by("-version"))
     policy = _chosen(policies, request.GET.get("version", ""))
-    shell = _shell(request, project, policies=policies, policy=policy)
+    shell = project_shell(request, project, policies=policies, policy=policy)
     if policy is None:
         return render(request, "admin/tuning/page.html", shell)
     if uncounted(policy).exists():
@@ -241,14 +240,6 @@ def activate(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _address(project: Project, version: int) -> str:
     return f"{reverse('admin:labeling_project_tuning', args=[project.pk])}?version={version}"
-
-
-def _shell(request: HttpRequest, subject: Project, **content: Any) -> dict[str, Any]:
-    """The menu of the project is shown to its members; a superuser may be none."""
-    member = member_of(request.user, subject)
-    reviews = member is not None and has_right(member, Right.REVIEW)
-    shown = {"member": member, "project": subject if member else None, "subject": subject}
-    return {**shown, "can_review": reviews, **content}
 
 
 @dataclass(frozen=True)

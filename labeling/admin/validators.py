@@ -15,12 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.access import Right, has_right, member_of
 from labeling.actions.artifacts import PRICES, resume_validator, retire_validator, set_prices
 from labeling.actions.errors import ActionRefused
 from labeling.actions.registration import ask_again, ask_registration
 from labeling.admin import validators_compare
-from labeling.admin.base import actor, managed_by
+from labeling.admin.base import actor, managed_by, project_shell
 from labeling.models import Project, Run, Validator
 from labeling.passports import PassportInWords, passport_in_words
 
@@ -125,7 +124,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """How far registrations are; htmx asks for it again until none is open."""
     subject = _subject(request, pk)
-    content = shell(request, subject, **_registrations(subject))
+    content = project_shell(request, subject, **_registrations(subject))
     if not content["is_open"] and request.headers.get("HX-Request"):
         # What was registered stands in the list above: show the whole page again.
         return HttpResponse(headers={"HX-Refresh": "true"})
@@ -217,14 +216,6 @@ def _back(subject: Project) -> HttpResponse:
     return redirect("admin:labeling_project_validators", subject.pk)
 
 
-def shell(request: HttpRequest, subject: Project, **content: Any) -> dict[str, Any]:
-    """The menu of the project is shown to its members; a superuser may be none."""
-    member = member_of(request.user, subject)
-    reviews = member is not None and has_right(member, Right.REVIEW)
-    shown = {"member": member, "project": subject if member else None, "subject": subject}
-    return {**shown, "can_review": reviews, **content}
-
-
 def _page(
     request: HttpRequest, subject: Project, form: RegisterForm, *, status: int = 200
 ) -> HttpResponse:
@@ -240,7 +231,7 @@ def _page(
         **_registrations(subject),
     }
     template = "admin/validators/page.html"
-    return render(request, template, shell(request, subject, **content), status=status)
+    return render(request, template, project_shell(request, subject, **content), status=status)
 
 
 def _card(validator: Validator) -> Card:

@@ -12,10 +12,9 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from labeling.access import Right, has_right, member_of
 from labeling.actions.compare import PARTS, Comparison, Judge, compare
 from labeling.actions.runs import configuration_for
-from labeling.admin.base import managed_by
+from labeling.admin.base import managed_by, project_shell
 from labeling.charts.coverage import NARROW, WIDE, coverage_chart
 from labeling.models import Configuration, Part, Policy, Project
 from labeling.statistics.intervals import Share, wilson
@@ -51,17 +50,10 @@ class TableRow:
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     """How good each validator is, and all together, where experts have answered."""
     subject = get_object_or_404(managed_by(request.user), pk=pk)
-    member = member_of(request.user, subject)
-    content: dict[str, Any] = {
-        "member": member,
-        "project": subject if member else None,
-        "subject": subject,
-        "can_review": member is not None and has_right(member, Right.REVIEW),
-    }
     configuration = _configuration(subject)
-    if configuration is not None:
-        content |= _compared(request, subject, configuration)
-    return render(request, "admin/validators/compare.html", content)
+    content = _compared(request, subject, configuration) if configuration is not None else {}
+    template = "admin/validators/compare.html"
+    return render(request, template, project_shell(request, subject, **content))
 
 
 def _configuration(subject: Project) -> Configuration | None:
