@@ -98,10 +98,11 @@ def _added_up(
 class Judged:
     """Rows of *tune* that some threshold would take: as what, from which step on, and was it right?
 
-    Arrays of shape (n,); `rows` counts all scored rows of the part, `unscored` settled ones without
-    verdicts of the policy's configuration.
+    `items` are the ids of their benchmark items; arrays of shape (n,); `rows` counts all scored
+    rows of the part, `unscored` settled ones without verdicts of the policy's configuration.
     """
 
+    items: Sequence[int]
     groups: Sequence[Group]
     steps: NDArray[np.intp]
     confidence: NDArray[np.float64]
@@ -142,16 +143,19 @@ def _judge(policy: Policy) -> Judged:
     scored, unscored = scored_items(policy.configuration, [Part.TUNE])
     question = str(policy.configuration.content["question"])
     trial = without_threshold(policy)
+    items: list[int] = []
     rows: list[Taken] = []
     right: list[bool] = []
     for row in scored:
         found = opinion(trial, row.evidence, question=question)
         took = taken(found, trial.rule)
         if took is not None:
+            items.append(row.item.pk)
             rows.append(took)
             holds = row.is_right(found.label_id)
             right.append(holds if found.outcome == Outcome.ACCEPT else not holds)
     return Judged(
+        items=items,
         groups=[row.group for row in rows],
         steps=np.array([row.step for row in rows], np.intp),
         confidence=np.array([row.confidence for row in rows], float),
@@ -205,10 +209,9 @@ def preview(stream: Stream, rows: Judged, thresholds: Mapping[str, float | None]
 
     `thresholds` has the keys of the rule's: "multiclass", or "yes" and "no".
     """
-    steps = {str(SIDES[key]): _step(value) for key, value in thresholds.items()}
+    steps = _opened(thresholds)
     reached = tally.at_least(stream.counts)
-    opened = np.array([steps.get(side, tally.ALWAYS) for side, _label in rows.groups], np.intp)
-    taken_rows = rows.steps >= opened
+    taken_rows = rows_taken(rows, thresholds)
     labels = _labels(stream, reached, rows, taken_rows, steps)
     took = sum(row.taken for row in labels)
     return Preview(
@@ -219,6 +222,18 @@ def preview(stream: Stream, rows: Judged, thresholds: Mapping[str, float | None]
         labels=labels,
         curves={key: _curve(stream, reached, rows, str(SIDES[key])) for key in thresholds},
     )
+
+
+def _opened(thresholds: Mapping[str, float | None]) -> dict[str, int]:
+    """The first step that is taken, by side."""
+    return {str(SIDES[key]): _step(value) for key, value in thresholds.items()}
+
+
+def rows_taken(rows: Judged, thresholds: Mapping[str, float | None]) -> NDArray[np.bool_]:
+    """Which of the rows are taken at these thresholds, shape (n,)."""
+    steps = _opened(thresholds)
+    opened = [steps.get(side, tally.ALWAYS) for side, _label in rows.groups]
+    return np.asarray(rows.steps >= np.array(opened, np.intp))
 
 
 def _step(threshold: float | None) -> int:

@@ -69,6 +69,7 @@ class _TuneRows:
     """The rows of *tune* that every validator answered, and what the experts said of each."""
 
     table: VerdictTable
+    items: Sequence[int]
     references: Sequence[tuple[str, int | None, frozenset[int]]]
     rows: int
     unscored: int
@@ -89,6 +90,7 @@ def weighed(policy: Policy, rule: Mapping[str, Any]) -> Judged:
     taken = [(place, group) for place, group in enumerate(_groups(found)) if group is not None]
     confidence = found.confidence[found.open]
     return Judged(
+        items=[tune.items[place] for place, _group in taken],
         groups=[group for _place, group in taken],
         steps=tally.steps_of(confidence),
         confidence=confidence,
@@ -104,6 +106,7 @@ def _tune_rows(policy: Policy) -> _TuneRows:
     whole = [row for row in scored if is_whole(validators, row.evidence)]
     return _TuneRows(
         table=table_from(validators, [row.evidence for row in whole]),
+        items=[row.item.pk for row in whole],
         references=[
             (row.item.reference, row.item.reference_label_id, row.conf_labels) for row in whole
         ],

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling import dispatch
 from labeling.actions.errors import ActionRefused
 from labeling.actions.policy import activate_policy
+from labeling.actions.policy_comparison import compare
 from labeling.actions.policy_versions import set_by_hand
 from labeling.actions.preview import (
     SIDES,
@@ -175,6 +176,9 @@ def panel(request: HttpRequest, pk: int) -> HttpResponse:
     asked = any(side in request.GET for side in policy.rule["threshold"])
     form = ThresholdForm(policy, request.GET) if asked else ThresholdForm(policy)
     shell["form"] = form
+    other = next((one for one in policies if str(one.version) == request.GET.get("against")), None)
+    if other is not None and set(other.rule["threshold"]) == set(policy.rule["threshold"]):
+        shell |= {"against": other, "comparison": compare(policy, other)}
     if not asked:
         shell |= _looked_at(project, policy, policy.rule, policy.rule["threshold"])
     elif form.is_valid():

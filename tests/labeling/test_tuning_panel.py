@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.actions.errors import ActionRefused
+from labeling.actions.policy_comparison import compare
 from labeling.actions.policy_versions import set_by_hand
 from labeling.actions.preview import judged, preview, reliability, stream_of
 from labeling.actions.stream_sample import draw_sample
@@ -210,6 +211,17 @@ def test_only_admins_of_the_project_find_the_panel(
 
 def test_a_project_without_a_policy_says_how_to_get_one(scene: Scene) -> None:
     assert "fit_policy shop" in words(admin_of(scene).get(address(scene)))
+
+
+def test_two_versions_are_compared_at_their_own_thresholds(scene: Scene, policy: Policy) -> None:
+    strict = scene.policy("draft", multiclass=0.9)
+    found = compare(policy, strict)
+    assert (found.first.taken, found.second.taken) == (2, 1)
+    assert (found.alike.successes, found.alike.n, found.differently) == (0, 1, 0)
+    assert (found.only_first.successes, found.only_first.n) == (1, 1)
+    assert found.only_second.n == 0
+    page = words(admin_of(scene).get(address(scene), {"version": "1", "against": "2"}))
+    assert "both take 1 rows alike, 0 of them rightly" in page
 
 
 # --- Other weights ------------------------------------------------------------------------------
