@@ -3,16 +3,80 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from llm_worker.clients.bias import Bias, combined, orders_of
-from llm_worker.clients.json_server import JsonServer
+from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.passport import ServedModel
 from llm_worker.errors import ServerAwayError, ValidatorError
 from llm_worker.types import ValidationFailure, ValidationRequest, ValidationResult
 from llm_worker.validators import Answers
 
+CONNECTIONS = 32
+PATIENCE = Patience()
+
 Ask = Callable[[ValidationRequest], Awaitable[ValidationResult]]
 """One call about one task, with the candidates in the order in which they stand."""
+
+
+class ServerValidator(ABC):
+    """Asks `model` behind its server, within what its passport says.
+
+    `api_key` is sent as a bearer token. `validate` runs an event loop of its own: call it from a
+    thread that has none.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        *,
+        api_key: str | None = None,
+        connections: int = CONNECTIONS,
+        patience: Patience | None = None,
+    ) -> None:
+        self.model = model
+        self._api_key = api_key
+        self._connections = connections
+        self._patience = patience
+
+    def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
+        """Answer every request, each by a call of its own, or by one for each order of its options.
+
+        Raises `ValidatorUnavailableError` if the server is away, or for now not the one that was
+        registered; what happens to one task later is its failure.
+        """
+        return asyncio.run(self._validate(requests))
+
+    async def _validate(self, requests: Sequence[ValidationRequest]) -> Answers:
+        started = time.perf_counter()
+        async with self._server() as server:
+            await self._check(server)
+
+            async def ask(request: ValidationRequest) -> ValidationResult:
+                return await self.ask(server, request)
+
+            results, failures = await answer_all(server, requests, ask, bias=self.model.bias)
+        share = (time.perf_counter() - started) * 1000.0 / max(len(requests), 1)
+        return [replace(result, latency_ms=share) for result in results], failures
+
+    def _server(self) -> JsonServer:
+        return JsonServer(
+            self.model.url,
+            api_key=self._api_key,
+            connections=self._connections,
+            patience=self._patience or PATIENCE,
+        )
+
+    @abstractmethod
+    async def _check(self, server: JsonServer) -> None:
+        """Raise `ValidatorUnavailableError` if this is not the server that was registered."""
+
+    @abstractmethod
+    async def ask(self, server: JsonServer, request: ValidationRequest) -> ValidationResult:
+        """One call about one task; its latency is filled in for the batch."""
 
 
 async def answer_all(

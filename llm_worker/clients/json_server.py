@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import httpx2
 
+from llm_worker.clients.breaker import breaker_of
 from llm_worker.errors import (
     BadReplyError,
     InvalidRequestError,
@@ -64,6 +65,7 @@ class JsonServer:
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         self.turn = asyncio.Semaphore(connections)
+        self._breaker = breaker_of(url)
         self._client = httpx2.AsyncClient(
             base_url=root_of(url),
             headers=headers,
@@ -90,10 +92,25 @@ class JsonServer:
     async def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """What the server answers: POST with a body, GET without.
 
+        A server that kept failing is left alone for a while (`breaker`).
+
         Raises `ServerAwayError` or `ValidatorUnavailableError` when no try helped,
         `RequestRefusedError` where the server says no, `BadReplyError` for a reply that is not JSON
         or too large.
         """
+        is_question = body is not None
+        self._breaker.check(tries=is_question)
+        try:
+            status, content = await self._tried(path, body)
+        except ValidatorUnavailableError as error:
+            self._breaker.failed(str(error))
+            raise
+        if is_question:
+            self._breaker.answered()
+        return self._read(path, status, content)
+
+    async def _tried(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
+        """Status and content of the first try that is no failure of the server."""
         for attempt in range(1, self._patience.tries + 1):
             try:
                 status, wait, content = await self._once(path, body)
@@ -103,7 +120,7 @@ class JsonServer:
                 await asyncio.sleep(self._pause(attempt))
                 continue
             if status != 429 and status < 500:
-                return self._read(path, status, content)
+                return status, content
             if attempt < self._patience.tries:
                 await asyncio.sleep(wait if wait is not None else self._pause(attempt))
         said = _message_of(content)

@@ -9,6 +9,13 @@ the option, so their probabilities are added (methods: arXiv 2509.15020). The ro
   tokens is lost, so the mass on the options is not known and stands as 1.
 - `top_logprobs`: the likeliest tokens of the vocabulary. An option that is not among them is at
   most as likely as the last of them: that much is known, and stored.
+
+Other clients than that of a vLLM server have one route each:
+
+- `forward_pass`: the model is computed here; every probability is known.
+- `top_logprobs_text`: as `top_logprobs`, but the server tells the text of a token and not its id.
+- `decisions`: the server was made to give a probability to each choice; how likely the choices
+  were among everything else it does not tell, so the mass stands as 1.
 """
 
 from __future__ import annotations
@@ -37,11 +44,23 @@ class Route(StrEnum):
     TOKEN_IDS = "logprob_token_ids"
     CHOICE = "structured_choice_masked"
     TOP = "top_logprobs"
+    FORWARD = "forward_pass"
+    TOP_TEXT = "top_logprobs_text"
+    DECISIONS = "decisions"
 
     @property
     def knows_mass(self) -> bool:
         """Can this route say how likely the options were among everything else?"""
-        return self is not Route.CHOICE
+        return self not in (Route.CHOICE, Route.DECISIONS)
+
+    @property
+    def is_exact(self) -> bool:
+        """Is no option known by a bound only?"""
+        return self not in (Route.TOP, Route.TOP_TEXT)
+
+
+SERVER_ROUTES = (Route.TOKEN_IDS, Route.CHOICE, Route.TOP)
+"""The routes of a vLLM server, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +118,7 @@ def read_reply(reply: Any) -> Reading:
     try:
         (first, *_) = reply["choices"][0]["logprobs"]["content"]
         listed = [first, *first["top_logprobs"]]
-        found = {_token_id(entry["token"]): _log_probability(entry["logprob"]) for entry in listed}
+        found = {_token_id(entry["token"]): log_probability(entry["logprob"]) for entry in listed}
         usage = reply["usage"]
         prompt_tokens = usage["prompt_tokens"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -173,7 +192,8 @@ def _token_id(token: object) -> int:
     return int(token.removeprefix(_TOKEN))
 
 
-def _log_probability(value: object) -> float:
+def log_probability(value: object) -> float:
+    """A number that can be one. Raises `ValueError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no log-probability")
     if value > _ABOVE_ZERO:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from llm_worker.clients.bias import NO_REMEDY, Bias
 from llm_worker.clients.option_routes import Route, Tokens
 from llm_worker.errors import ArtifactError, InvalidRequestError
 from llm_worker.prompts.families import family_of
 from llm_worker.prompts.settings import Asking
+
+Prefill = Literal["continued", "message", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Passport:
     and its answer may hold, `overhead_tokens` what the chat template adds to a message, `mass` how
     much of the probability lay on the options of the probe's question (None where the route
     cannot know), `disagreement` the largest difference between the probabilities of two routes.
+    `prefill` says how the answer is begun for the model: a last message of the assistant with the
+    settings of vLLM and SGLang ("continued"), such a message alone ("message"), or not at all
+    ("none"). `switch` is what every request carries to keep the model from thinking first.
     """
 
     server: str
@@ -46,6 +51,8 @@ class Passport:
     mass: float | None
     disagreement: float
     warnings: tuple[str, ...] = ()
+    prefill: Prefill = "continued"
+    switch: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

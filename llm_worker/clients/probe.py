@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.option_routes import (
+    SERVER_ROUTES,
     Reading,
     Route,
     Tokens,
@@ -23,6 +25,7 @@ from llm_worker.clients.option_routes import (
     request_body,
 )
 from llm_worker.clients.passport import Passport, RouteReport
+from llm_worker.clients.thinking import NO_SWITCH, Switch, thinking_switch
 from llm_worker.errors import (
     BadReplyError,
     RequestRefusedError,
@@ -35,6 +38,8 @@ from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Candidate, OptionProbabilities, ValidationRequest
 
 SYMBOLS = tuple("123450")
+WRITTEN = tuple(tuple(space + symbol for symbol in SYMBOLS) for space in ("", " "))
+"""The ways to write the digits: bare, and with a space before each."""
 ROOM_FOR_TEXT = 256
 LOW_MASS = 0.5
 FAR_APART = 0.02
@@ -68,6 +73,21 @@ class _Tried:
     is_exact: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """The question of our own, and all it takes to ask it."""
+
+    server: JsonServer
+    model: str
+    prompt: Prompt
+    tokens: Tokens
+    switch: Switch
+
+    async def by(self, route: Route, tokens: Tokens) -> Reading:
+        body = request_body(route, model=self.model, messages=self.prompt.messages(), tokens=tokens)
+        return read_reply(await self.server.ask("/v1/chat/completions", body | dict(self.switch)))
+
+
 async def probe(
     server: JsonServer, *, model: str, family: PromptFamily, domain: str = ""
 ) -> Passport:
@@ -79,30 +99,35 @@ async def probe(
     prompt = probe_prompt(family, domain)
     try:
         root, context = await served(server, model)
-        tokens, prompt_tokens = await option_tokens(server, model=model, prompt=prompt)
+        switch = await thinking_switch(server, model=model, messages=prompt.messages())
+        tokens, prompt_tokens = await option_tokens(
+            server, model=model, prompt=prompt, switch=switch
+        )
         overhead = await _overhead(server, model=model, prompt=prompt, prompt_tokens=prompt_tokens)
-        _check_room(context, prompt_tokens)
-        tried = {route: await _try(server, route, model, prompt, tokens) for route in Route}
+        check_room(context, prompt_tokens)
+        ask = _Ask(server, model, prompt, tokens, switch)
+        tried = {route: await _try(ask, route) for route in SERVER_ROUTES}
     except (RequestRefusedError, BadReplyError) as error:
         raise UnsuitableServerError(str(error)) from error
-    works = [route for route in Route if tried[route].answer is not None]
+    works = [route for route in SERVER_ROUTES if tried[route].answer is not None]
     if not works:
-        reasons = " ".join(f"{route}: {tried[route].report.refusal}" for route in Route)
+        reasons = " ".join(f"{route}: {tried[route].report.refusal}" for route in SERVER_ROUTES)
         raise UnsuitableServerError(f"No way to get the options' probabilities works. {reasons}")
     best = tried[works[0]].answer
     mass = best.mass if best is not None and works[0].knows_mass else None
     disagreement = _disagreement(list(tried.values()))
     return Passport(
-        server=await _version(server),
+        server=await version_of(server),
         root=root,
         context_tokens=context,
         overhead_tokens=overhead,
         tokens=tokens,
-        routes={route.value: tried[route].report for route in Route},
+        routes={route.value: tried[route].report for route in SERVER_ROUTES},
         route=works[0],
         mass=None if mass is None else round(mass, 2),
-        disagreement=_at_most(disagreement),
-        warnings=tuple(_warnings(works[0], mass, disagreement)),
+        disagreement=at_most(disagreement),
+        warnings=tuple(warnings_of(works[0], mass, disagreement)),
+        switch=switch,
     )
 
 
@@ -111,10 +136,10 @@ def probe_prompt(family: PromptFamily, domain: str = "") -> Prompt:
     return build_prompt(family, QUESTION, domain=domain)
 
 
-async def served(server: JsonServer, model: str) -> tuple[str, int]:
-    """Where the weights of `model` come from, as the server says, and how many tokens it can read.
+async def listed_card(server: JsonServer, model: str) -> Mapping[str, Any]:
+    """What the server lists of `model`.
 
-    Raises `UnsuitableServerError` if the server does not list the model, naming those it does.
+    Raises `UnsuitableServerError` if it does not list the model, naming those it does.
     """
     listed = await server.ask("/v1/models")
     try:
@@ -126,15 +151,27 @@ async def served(server: JsonServer, model: str) -> tuple[str, int]:
         raise UnsuitableServerError(
             f"{server.url} does not serve the model “{model}”; it serves {there}."
         )
-    context = cards[model].get("max_model_len")
+    card: Mapping[str, Any] = cards[model]
+    return card
+
+
+async def served(server: JsonServer, model: str) -> tuple[str, int]:
+    """Where the weights of `model` come from, as the server says, and how many tokens it can read.
+
+    Raises `UnsuitableServerError` as `listed_card`.
+    """
+    card = await listed_card(server, model)
+    context = card.get("max_model_len")
     if not isinstance(context, int) or context <= 0:
         raise UnsuitableServerError(
             f"{server.url} does not say how many tokens “{model}” can read (max_model_len)."
         )
-    return str(cards[model].get("root", "")), context
+    return str(card.get("root", "")), context
 
 
-async def option_tokens(server: JsonServer, *, model: str, prompt: Prompt) -> tuple[Tokens, int]:
+async def option_tokens(
+    server: JsonServer, *, model: str, prompt: Prompt, switch: Switch = NO_SWITCH
+) -> tuple[Tokens, int]:
     """The tokens of each digit after the begun answer, and how many tokens the prompt has.
 
     A digit counts where, in its place, it is exactly one more token than the answer begun. The way
@@ -142,17 +179,26 @@ async def option_tokens(server: JsonServer, *, model: str, prompt: Prompt) -> tu
 
     Raises `UnsuitableServerError` if it holds for neither, or the template ends the begun answer.
     """
-    ids = await count(server, model, prompt, PREFILL)
-    tokens: dict[str, dict[str, int]] = {symbol: {} for symbol in SYMBOLS}
-    for space in ("", " "):
-        written = [f"{space}{symbol}" for symbol in SYMBOLS]
-        longer = await asyncio.gather(
-            *(count(server, model, prompt, PREFILL + digit) for digit in written)
+    ids = await count(server, model, prompt, switch=switch)
+    longer: dict[str, list[int]] = {}
+    for written in WRITTEN:
+        counted = await asyncio.gather(
+            *(count(server, model, prompt, PREFILL + digit, switch=switch) for digit in written)
         )
-        if any(len(own) != len(ids) + 1 or own[:-1] != ids for own in longer):
+        longer |= zip(written, counted, strict=True)
+    return tokens_from(ids, longer), len(ids)
+
+
+def tokens_from(begun: list[int], longer: Mapping[str, list[int]]) -> Tokens:
+    """The tokens of each digit, from the tokens of a prompt with the answer begun and with it going
+    on by each of `WRITTEN`. Raises as `option_tokens`."""
+    tokens: dict[str, dict[str, int]] = {symbol: {} for symbol in SYMBOLS}
+    for written in WRITTEN:
+        own = [longer[digit] for digit in written]
+        if any(len(one) != len(begun) + 1 or one[:-1] != begun for one in own):
             continue
-        last = [own[-1] for own in longer]
-        known = {token for own in tokens.values() for token in own.values()}
+        last = [one[-1] for one in own]
+        known = {token for there in tokens.values() for token in there.values()}
         if len(set(last)) == len(SYMBOLS) and not known & set(last):
             for symbol, digit, token in zip(SYMBOLS, written, last, strict=True):
                 tokens[symbol][digit] = token
@@ -161,11 +207,16 @@ async def option_tokens(server: JsonServer, *, model: str, prompt: Prompt) -> tu
             f"After the begun answer {PREFILL} the digits are not one token each. Either the "
             "tokenizer splits them, or the chat template ends an answer that was only begun."
         )
-    return tokens, len(ids)
+    return tokens
 
 
 async def count(
-    server: JsonServer, model: str, prompt: Prompt, prefill: str | None = PREFILL
+    server: JsonServer,
+    model: str,
+    prompt: Prompt,
+    prefill: str | None = PREFILL,
+    *,
+    switch: Switch = NO_SWITCH,
 ) -> list[int]:
     """The token ids of a prompt with a begun answer, from the server's own tokenizer; without
     `prefill` those of the prompt as it is sent."""
@@ -176,6 +227,7 @@ async def count(
         "messages": messages,
         "add_generation_prompt": not is_begun,
         "continue_final_message": is_begun,
+        **switch,
     }
     reply = await server.ask("/tokenize", body)
     ids = reply.get("tokens") if isinstance(reply, dict) else None
@@ -195,7 +247,7 @@ async def _overhead(server: JsonServer, *, model: str, prompt: Prompt, prompt_to
     return max(prompt_tokens - bare, 0)
 
 
-def _check_room(context: int, prompt_tokens: int) -> None:
+def check_room(context: int, prompt_tokens: int) -> None:
     least = prompt_tokens + ROOM_FOR_TEXT
     if context < least:
         raise UnsuitableServerError(
@@ -204,38 +256,33 @@ def _check_room(context: int, prompt_tokens: int) -> None:
         )
 
 
-async def _try(
-    server: JsonServer, route: Route, model: str, prompt: Prompt, tokens: Tokens
-) -> _Tried:
+async def _try(ask: _Ask, route: Route) -> _Tried:
     """Ask the same question twice by `route`, and see what its numbers are."""
-    body = request_body(route, model=model, messages=prompt.messages(), tokens=tokens)
     try:
-        readings = [read_reply(await server.ask("/v1/chat/completions", body)) for _ in range(2)]
-        calls = [call_of(route, reading, tokens, prompt.symbols) for reading in readings]
+        readings = [await ask.by(route, ask.tokens) for _ in range(2)]
+        symbols = ask.prompt.symbols
+        calls = [call_of(route, reading, ask.tokens, symbols) for reading in readings]
         answer = probabilities(route, QUESTION.options, calls[0])
         if route is Route.CHOICE:
-            await _check_mask(server, model, prompt, tokens, calls[0].low)
+            await _check_mask(ask, calls[0].low)
     except ServerAwayError:  # says nothing about the route
         raise
     except ValidatorError as error:
         return _Tried(RouteReport(str(error)))
     values = "masked" if route is Route.CHOICE else "raw"
-    report = RouteReport("", values, _at_most(_noise(*readings)))
+    report = RouteReport("", values, at_most(noise_of(*readings)))
     return _Tried(report, answer, is_exact=calls[0].low == calls[0].high)
 
 
-async def _check_mask(
-    server: JsonServer, model: str, prompt: Prompt, tokens: Tokens, likely: Sequence[float]
-) -> None:
+async def _check_mask(ask: _Ask, likely: Sequence[float]) -> None:
     """Hold the answer to the two unlikeliest digits: only masked numbers sum to 1 over these.
 
     Over all options even raw numbers do, where the model wants to say nothing else.
     """
-    ranked = sorted(zip(likely, prompt.symbols, strict=True))
-    least = {symbol: tokens[symbol] for _likely, symbol in ranked[:2]}
-    body = request_body(Route.CHOICE, model=model, messages=prompt.messages(), tokens=least)
-    reading = read_reply(await server.ask("/v1/chat/completions", body))
-    outside = {token for own in tokens.values() for token in own.values()} - {
+    ranked = sorted(zip(likely, ask.prompt.symbols, strict=True))
+    least = {symbol: ask.tokens[symbol] for _likely, symbol in ranked[:2]}
+    reading = await ask.by(Route.CHOICE, least)
+    outside = {token for own in ask.tokens.values() for token in own.values()} - {
         token for own in least.values() for token in own.values()
     }
     leaked = math.fsum(math.exp(reading.found[one]) for one in outside & set(reading.found))
@@ -244,7 +291,7 @@ async def _check_mask(
     call_of(Route.CHOICE, reading, least, list(least))
 
 
-async def _version(server: JsonServer) -> str:
+async def version_of(server: JsonServer) -> str:
     """What the server says it is; not all do."""
     try:
         reply = await server.ask("/version")
@@ -253,7 +300,8 @@ async def _version(server: JsonServer) -> str:
     return str(reply.get("version", ""))[:60] if isinstance(reply, dict) else ""
 
 
-def _noise(first: Reading, second: Reading) -> float:
+def noise_of(first: Reading, second: Reading) -> float:
+    """How far a log-probability moved between two equal calls, in nats."""
     both = set(first.found) & set(second.found)
     return max((abs(first.found[one] - second.found[one]) for one in both), default=0.0)
 
@@ -271,12 +319,12 @@ def _disagreement(tried: Sequence[_Tried]) -> float:
     )
 
 
-def _at_most(value: float) -> float:
+def at_most(value: float) -> float:
     """The next power of ten, at least 1e-6: probing again must not look like another server."""
     return 10.0 ** max(math.ceil(math.log10(value)), -6) if value > 1e-6 else 1e-6
 
 
-def _warnings(route: Route, mass: float | None, disagreement: float) -> list[str]:
+def warnings_of(route: Route, mass: float | None, disagreement: float) -> list[str]:
     said = []
     if mass is not None and mass < LOW_MASS:
         said.append(
@@ -285,7 +333,7 @@ def _warnings(route: Route, mass: float | None, disagreement: float) -> list[str
         )
     if not route.knows_mass:
         said.append("How likely the options were among all tokens cannot be known on this server.")
-    if route is Route.TOP:
+    if not route.is_exact:
         said.append("Options that are not among the likeliest tokens are known by a bound only.")
     if disagreement > FAR_APART:
         said.append(f"The routes differ by up to {disagreement:.2f} on the same question.")

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from llm_worker.clients.asking import answer_all, shared_prefix
+from llm_worker.clients.asking import CONNECTIONS, ServerValidator, shared_prefix
 from llm_worker.clients.json_server import JsonServer, Patience
-from llm_worker.clients.option_routes import call_of, probabilities, read_reply, request_body
+from llm_worker.clients.option_routes import (
+    Reading,
+    call_of,
+    probabilities,
+    read_reply,
+    request_body,
+)
 from llm_worker.clients.passport import ServedModel
 from llm_worker.clients.probe import count, option_tokens, probe_prompt, served
+from llm_worker.clients.prompting import prompts_of, too_long
 from llm_worker.clients.text_approach import (
     REASONING_TOKENS,
     ROOM,
@@ -32,13 +39,11 @@ from llm_worker.errors import (
     UnsuitableServerError,
     ValidatorUnavailableError,
 )
-from llm_worker.prompts.build import Extent, Prompt, build_prompt, extents
+from llm_worker.prompts.build import Prompt
 from llm_worker.prompts.families import family_of
 from llm_worker.prompts.settings import Approach
 from llm_worker.types import Call, ValidationRequest, ValidationResult
-from llm_worker.validators import Answers
 
-CONNECTIONS = 32
 ANSWER_TOKENS = 1
 REASON_TOKENS = 256
 """What reasons may take, the sentence that asks for them included."""
@@ -48,12 +53,8 @@ PATIENT = Patience(answer_s=100.0)
 log = logging.getLogger(__name__)
 
 
-class VllmServerValidator:
-    """Asks `model` behind its server, within what its passport says.
-
-    `api_key` is sent as a bearer token. `validate` runs an event loop of its own: call it from a
-    thread that has none.
-    """
+class VllmServerValidator(ServerValidator):
+    """A model behind a vLLM server."""
 
     def __init__(
         self,
@@ -63,41 +64,11 @@ class VllmServerValidator:
         connections: int = CONNECTIONS,
         patience: Patience | None = None,
     ) -> None:
-        self.model = model
+        if patience is None and model.asking.approach is not Approach.PROB:
+            patience = PATIENT
+        super().__init__(model, api_key=api_key, connections=connections, patience=patience)
         self._family = family_of(model.family)
-        self._api_key = api_key
-        self._connections = connections
-        reasons = model.asking.approach is not Approach.PROB
-        self._patience = patience or (PATIENT if reasons else None)
         self._knows_tokens = False
-
-    def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        """Answer every request, each by a call of its own, or by one for each order of its options.
-
-        Raises `ValidatorUnavailableError` if the server is away, or for now not the one that was
-        registered; what happens to one task later is its failure.
-        """
-        return asyncio.run(self._validate(requests))
-
-    def _server(self) -> JsonServer:
-        return JsonServer(
-            self.model.url,
-            api_key=self._api_key,
-            connections=self._connections,
-            patience=self._patience,
-        )
-
-    async def _validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        started = time.perf_counter()
-        async with self._server() as server:
-            await self._check(server)
-
-            async def ask(request: ValidationRequest) -> ValidationResult:
-                return await self.ask(server, request)
-
-            results, failures = await answer_all(server, requests, ask, bias=self.model.bias)
-        share = (time.perf_counter() - started) * 1000.0 / max(len(requests), 1)
-        return [replace(result, latency_ms=share) for result in results], failures
 
     async def _check(self, server: JsonServer) -> None:
         """Is this still the server that was probed? Another model under the same name would give
@@ -108,7 +79,9 @@ class VllmServerValidator:
             root, context = await served(server, self.model.model)
             if not self._knows_tokens:
                 prompt = probe_prompt(self._family)
-                tokens, _length = await option_tokens(server, model=self.model.model, prompt=prompt)
+                tokens, _length = await option_tokens(
+                    server, model=self.model.model, prompt=prompt, switch=self._switch
+                )
         except (UnsuitableServerError, RequestRefusedError, BadReplyError) as error:
             raise ValidatorUnavailableError(str(error)) from error
         now = (root, context, tokens)
@@ -146,6 +119,7 @@ class VllmServerValidator:
                     "messages": prompt.asking_why(self._family.explain),
                     "max_tokens": REASON_TOKENS,
                     "temperature": 0.0,
+                    **self._switch,
                 }
                 return read_reason(await server.ask("/v1/chat/completions", body))
             except (RequestRefusedError, BadReplyError) as error:
@@ -166,19 +140,11 @@ class VllmServerValidator:
         Raises `RequestRefusedError` where even the shortest is too long.
         """
         room = self.model.passport.context_tokens - answer_tokens
-        for extent in extents(self.model.asking.shots):
-            prompt = self.prompt_of(request, notes=notes, extent=extent)
+        for prompt in prompts_of(self.model, request, notes=notes):
             size = len(prompt.text.encode()) + self.model.passport.overhead_tokens
-            if size <= room or len(await count(server, self.model.model, prompt)) <= room:
+            if size <= room or await self._counted(server, prompt) <= room:
                 return prompt
-        raise RequestRefusedError(
-            f"Even cut short, the question is longer than the {room} tokens that the model reads."
-        )
-
-    @property
-    def asks_for_notes(self) -> str:
-        """The words that ask for notes before the options."""
-        return self._family.reason
+        raise too_long(room)
 
     def measured(self, request: ValidationRequest) -> tuple[Prompt, int]:
         """The prompt about `request` as it is sent first, and its tokens as the server counts them.
@@ -192,21 +158,15 @@ class VllmServerValidator:
         async with self._server() as server:
             await self._check(server)
             prompt = await self.prompt_for(server, request, answer_tokens=answer)
-            return prompt, len(await count(server, self.model.model, prompt, None))
+            return prompt, await self._sent(server, prompt)
 
-    def prompt_of(
-        self, request: ValidationRequest, *, notes: str = "", extent: Extent | None = None
-    ) -> Prompt:
-        """The prompt about `request`, as much of it as `extent` says."""
-        return build_prompt(
-            self._family,
-            request,
-            domain=self.model.domain,
-            reads_documents=self.model.reads_documents,
-            asking=self.model.asking,
-            notes=notes,
-            extent=extent,
-        )
+    async def _sent(self, server: JsonServer, prompt: Prompt) -> int:
+        """Tokens of a prompt before an answer is begun, by the server's own tokenizer."""
+        return len(await count(server, self.model.model, prompt, None, switch=self._switch))
+
+    async def _counted(self, server: JsonServer, prompt: Prompt) -> int:
+        """Tokens of a prompt with its answer begun, by the server's own tokenizer."""
+        return len(await count(server, self.model.model, prompt, switch=self._switch))
 
     async def ask(self, server: JsonServer, request: ValidationRequest) -> ValidationResult:
         """One answer about one task; its latency is filled in for the batch."""
@@ -235,13 +195,8 @@ class VllmServerValidator:
         self, server: JsonServer, prompt: Prompt, request: ValidationRequest
     ) -> ValidationResult:
         """The probabilities of the options as the first token after `prompt`."""
-        route, tokens = self.model.passport.route, self.model.passport.tokens
-        offered = {symbol: tokens[symbol] for symbol in prompt.symbols}
-        body = request_body(
-            route, model=self.model.model, messages=prompt.messages(), tokens=offered
-        )
-        reading = read_reply(await server.ask("/v1/chat/completions", body))
-        call = call_of(route, reading, offered, prompt.symbols)
+        route = self.model.passport.route
+        call, reading = await self._call(server, prompt)
         return ValidationResult(
             task_id=request.task_id,
             question=request.question,
@@ -251,6 +206,21 @@ class VllmServerValidator:
             prompt_hash=prompt.hash,
             route=route.value,
             text_was_cut="text" in prompt.cut,
-            calls=(Call(call.low, call.high, prompt.cut),),
+            calls=(replace(call, cut=prompt.cut),),
             cached_tokens=reading.cached_tokens,
         )
+
+    async def _call(self, server: JsonServer, prompt: Prompt) -> tuple[Call, Reading]:
+        """The bounds on each digit of `prompt`, in order, and what else the reply says."""
+        route, tokens = self.model.passport.route, self.model.passport.tokens
+        offered = {symbol: tokens[symbol] for symbol in prompt.symbols}
+        body = request_body(
+            route, model=self.model.model, messages=prompt.messages(), tokens=offered
+        )
+        reading = read_reply(await server.ask("/v1/chat/completions", body | self._switch))
+        return call_of(route, reading, offered, prompt.symbols), reading
+
+    @property
+    def _switch(self) -> dict[str, Any]:
+        """What every request carries to keep the model from thinking first."""
+        return dict(self.model.passport.switch)

@@ -106,6 +106,6 @@ def validator(row: Validator) -> ValidatorCore:
         return _knn(artifact_folder(row.artifact), row.artifact.digest)
     if row.artifact is not None and row.kind == Validator.Kind.CROSS_ENCODER:
         return _cross_encoder(artifact_folder(row.artifact), row.artifact.digest)
-    if row.kind == Validator.Kind.LLM and row.settings.get("client") == llm_client.CLIENT:
+    if row.kind == Validator.Kind.LLM and row.settings.get("client") in llm_client.CLIENTS:
         return llm_client.GuardedClient(row)
     raise UnknownValidator(f"This worker has no client for {row} of kind {row.kind}.")

@@ -7,25 +7,50 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from labeling.actions.artifacts import register_validator
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor
 from labeling.models import Project, Validator
 from llm_worker.clients.bias import NO_REMEDY, Bias
+from llm_worker.clients.decisions import probe_decisions
 from llm_worker.clients.json_server import JsonServer
+from llm_worker.clients.openai_server import probe_openai
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.probe import probe
-from llm_worker.clients.vllm_server import VllmServerValidator
+from llm_worker.clients.transformers_local import probe_local
+from llm_worker.clients.vllm_offline import probe_offline
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.hosts import check_host
 from llm_worker.pipeline.llm_asking import asking_of, check_words, same_rows
 from llm_worker.pipeline.llm_bias import PRIOR, bias_of, check_remedy
-from llm_worker.pipeline.llm_client import CLIENT, check_key_name, key_of
+from llm_worker.pipeline.llm_client import (
+    DECISIONS,
+    LOCAL,
+    OFFLINE,
+    OPENAI,
+    SERVERS,
+    TRANSFORMERS,
+    VLLM,
+    check_key_name,
+    client_of,
+    folder_of,
+    key_of,
+)
 from llm_worker.prompts.build import MAX_CANDIDATES, MAX_DOMAIN
 from llm_worker.prompts.families import newest_family
-from llm_worker.prompts.family import PromptFamily
 from llm_worker.prompts.fence import shortened
+from llm_worker.prompts.settings import Approach
 
+KINDS = {
+    "vllm": VLLM,
+    "openai": OPENAI,
+    "decisions": DECISIONS,
+    "transformers": TRANSFORMERS,
+    "vllm_offline": OFFLINE,
+}
+"""What `register_validator --kind` takes, and the client it stands for."""
 MEASURED = frozenset({"routes", "mass", "disagreement", "warnings"})
 """Parts of a passport that may differ between two probes of one server."""
 
@@ -41,9 +66,13 @@ def register_llm(
     api_key_env: str,
     bias: str = "none",
     by: Actor = "command line",
+    kind: str = "vllm",
+    context: int | None = None,
     **asking: Any,
 ) -> dict[str, Any]:
-    """Probe the server and put `model` in use as a validator; the passport is kept with it.
+    """Probe the server, or the model in a folder of this machine, and put `model` in use as a
+    validator; the passport is kept with it. `kind` is one of `KINDS`, `context` how many tokens the
+    model reads where nothing else says so.
 
     What the project says of its texts, its instructions and fixed examples are copied into the
     validator, so that a prompt does not change under it; `asking` goes to `asking_of`. Nothing
@@ -52,27 +81,31 @@ def register_llm(
     unless the same validator has one.
     """
     check_remedy(project, bias)
+    client = _client_of_kind(kind, url)
     domain, domain_was_cut = shortened(domain_of(project), MAX_DOMAIN)
     try:
         how, shots_from = asking_of(project, bias=bias, **asking)
+        if how.approach is not Approach.PROB and client not in (VLLM, OPENAI):
+            raise ActionRefused(_("This kind of LLM validator gives no answers in words."))
         family = newest_family(how.approach, language)
         check_key_name(api_key_env)
-        check_host(url, project=project)
-        passport = asyncio.run(_probed(url, key_of(api_key_env), model, family, domain))
+        if client in SERVERS:
+            check_host(url, project=project)
+        key = key_of(api_key_env)
+        asks = {"family": family, "domain": domain, "context": context}
+        passport = _probed(client, url, key, model, asks)
         served = ServedModel(
             *(url, model, family.key, family.digest, domain, reads_documents, passport),
             asking=how,
         )
-        check_words(served, key_of(api_key_env))
+        check_words(served, client_of(client, served, key=key))
     except ValidatorError as error:
         raise ActionRefused(str(error)) from error
     standing = project.validators.filter(name=name, active=True).first()
-    more = {"client": CLIENT, "api_key_env": api_key_env, "shots_from": shots_from}
+    more = {"client": client, "api_key_env": api_key_env, "shots_from": shots_from}
     fitted = _fitted_before(standing, {**more, **served.as_json()}) if bias == PRIOR else None
     try:
-        chosen = fitted or bias_of(
-            project, bias, VllmServerValidator(served, api_key=key_of(api_key_env))
-        )
+        chosen = fitted or bias_of(project, bias, client_of(client, served, key=key))
     except ValidatorError as error:
         raise ActionRefused(str(error)) from error
     settings = {**more, **replace(served, bias=chosen).as_json()}
@@ -97,11 +130,34 @@ def register_llm(
     }
 
 
-async def _probed(
-    url: str, key: str | None, model: str, family: PromptFamily, domain: str
-) -> Passport:
-    async with JsonServer(url, api_key=key) as server:
-        return await probe(server, model=model, family=family, domain=domain)
+def _client_of_kind(kind: str, url: str) -> str:
+    """The client of a kind. Refuses an unknown one, and an address that is missing or too many."""
+    if kind not in KINDS:
+        refusal = _("There is no kind of LLM validator “%(kind)s”; here are %(known)s.")
+        raise ActionRefused(refusal % {"kind": kind, "known": ", ".join(KINDS)})
+    client = KINDS[kind]
+    if client in SERVERS and not url:
+        raise ActionRefused(_("A model behind a server needs the server's address (--url)."))
+    if client in LOCAL and url:
+        raise ActionRefused(_("A model in a folder of this machine has no address (--url)."))
+    return client
+
+
+def _probed(client: str, url: str, key: str | None, model: str, how: Mapping[str, Any]) -> Passport:
+    """The passport of `model`, by the probe of its kind; `how` is what all probes take."""
+    if client in LOCAL:
+        folder = folder_of(model)
+        return (probe_local if client == TRANSFORMERS else probe_offline)(folder, **how)
+
+    async def ask() -> Passport:
+        async with JsonServer(url, api_key=key) as server:
+            if client == OPENAI:
+                return await probe_openai(server, model=model, **how)
+            if client == DECISIONS:
+                return await probe_decisions(server, model=model, **how)
+            return await probe(server, model=model, family=how["family"], domain=how["domain"])
+
+    return asyncio.run(ask())
 
 
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +165,9 @@ def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     when the rows for examples were counted."""
     passport = settings.get("passport", {})
     kept = {key: value for key, value in passport.items() if key not in MEASURED}
-    before = {"bias": asdict(NO_REMEDY) | {"offsets": []}}
-    return {**before, **same_rows(settings), "passport": kept}
+    before = {"prefill": "continued", "switch": {}}  # validators from before had no other
+    bias = asdict(NO_REMEDY) | {"offsets": []}
+    return {"bias": bias, **same_rows(settings), "passport": before | kept}
 
 
 def _fitted_before(standing: Validator | None, settings: Mapping[str, Any]) -> Bias | None:

@@ -13,10 +13,10 @@ from labeling.actions.errors import ActionRefused
 from labeling.models import Project
 from llm_worker.clients.passport import ServedModel
 from llm_worker.clients.probe import QUESTION
-from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import UnsuitableServerError
 from llm_worker.pipeline.shots import check_enough, fixed_shots, pool_of
 from llm_worker.prompts.settings import Approach, Asking, ShotChoice
+from llm_worker.validators import Validator
 
 
 def asking_of(
@@ -64,11 +64,11 @@ def same_rows(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "shots_from": rows}
 
 
-def check_words(served: ServedModel, key: str | None) -> None:
+def check_words(served: ServedModel, client: Validator) -> None:
     """Refuse a model for the text-approach that cannot keep to its form on a question of ours."""
     if served.asking.approach is not Approach.TEXT:
         return
-    _results, failures = VllmServerValidator(served, api_key=key).validate([QUESTION])
+    _results, failures = client.validate([QUESTION])
     for failure in failures:
         raise UnsuitableServerError(
             _("“%(model)s” was asked a question of our own in words. %(why)s")

@@ -8,13 +8,20 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.utils.translation import gettext as _
 
 from labeling.actions.errors import ActionRefused
 from labeling.models import Validator
+from llm_worker.clients.decisions import DecisionsValidator
+from llm_worker.clients.local_chat import model_folder
+from llm_worker.clients.openai_server import OpenAiValidator
 from llm_worker.clients.passport import ServedModel
+from llm_worker.clients.transformers_local import TransformersValidator
+from llm_worker.clients.vllm_offline import VllmOfflineValidator
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import ArtifactError, ValidatorUnavailableError
 from llm_worker.pipeline.hosts import check_host
@@ -23,8 +30,25 @@ from llm_worker.prompts.settings import ShotChoice
 from llm_worker.types import ValidationRequest
 from llm_worker.validators import Answers
 
-CLIENT = "vllm_server"
+Client = VllmServerValidator | DecisionsValidator | TransformersValidator | VllmOfflineValidator
+"""The clients there are; that of OpenAI's format is one of the first kind."""
+
+VLLM = "vllm_server"
+OPENAI = "openai_server"
+DECISIONS = "decisions"
+TRANSFORMERS = "transformers_local"
+OFFLINE = "vllm_offline"
 """What the settings of a validator row say of the client that asks it."""
+SERVERS: dict[str, type[VllmServerValidator | DecisionsValidator]] = {
+    VLLM: VllmServerValidator,
+    OPENAI: OpenAiValidator,
+    DECISIONS: DecisionsValidator,
+}
+LOCAL: dict[str, type[TransformersValidator | VllmOfflineValidator]] = {
+    TRANSFORMERS: TransformersValidator,
+    OFFLINE: VllmOfflineValidator,
+}
+CLIENTS = (*SERVERS, *LOCAL)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _OURS = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL"})
 
@@ -37,13 +61,17 @@ class GuardedClient:
         self._row = row
 
     def validate(self, requests: Sequence[ValidationRequest]) -> Answers:
-        """Raises `HostRefusedError`, `ArtifactError` for settings that cannot be read or used, and
-        what `VllmServerValidator.validate` raises."""
+        """Raises `HostRefusedError`, `ArtifactError` for settings that cannot be read or used or a
+        model that is not there, and what the client's own `validate` raises."""
         return self._allowed().validate(self.shown(requests))
 
     def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
-        """Reasons in words by task id. Raises as `validate` does."""
-        return self._allowed().explain(self.shown(requests))
+        """Reasons in words by task id; none from clients that only read the probabilities of one
+        token. Raises as `validate` does."""
+        client = self._allowed()
+        if not isinstance(client, VllmServerValidator):
+            return {}
+        return client.explain(self.shown(requests))
 
     def shown(self, requests: Sequence[ValidationRequest]) -> Sequence[ValidationRequest]:
         """The requests with the solved examples that this validator shows with each."""
@@ -55,14 +83,16 @@ class GuardedClient:
         return requests
 
     @property
-    def client(self) -> VllmServerValidator:
+    def client(self) -> Client:
         """The client itself, whether or not it may be asked now."""
         settings = self._row.settings
         key = key_of(str(settings.get("api_key_env", "")))
         return _client(json.dumps(settings, sort_keys=True), key)
 
-    def _allowed(self) -> VllmServerValidator:
-        check_host(str(self._row.settings.get("url")), project=self._row.project)
+    def _allowed(self) -> Client:
+        settings = self._row.settings
+        if settings["client"] in SERVERS:
+            check_host(str(settings.get("url")), project=self._row.project)
         return self.client
 
 
@@ -78,9 +108,22 @@ def _until(settings: Mapping[str, Any]) -> datetime.datetime:
 
 
 @functools.lru_cache(maxsize=8)
-def _client(settings: str, key: str | None) -> VllmServerValidator:
-    """Kept between batches, for it remembers what it has checked of its server."""
-    return VllmServerValidator(ServedModel.from_json(json.loads(settings)), api_key=key)
+def _client(settings: str, key: str | None) -> Client:
+    """Kept between batches, for it remembers what it has checked of its server, or its weights."""
+    content = json.loads(settings)
+    return client_of(content["client"], ServedModel.from_json(content), key=key)
+
+
+def client_of(client: str, model: ServedModel, *, key: str | None) -> Client:
+    """The client of a kind in `CLIENTS`. Raises `ArtifactError` for a folder without a model."""
+    if client in SERVERS:
+        return SERVERS[client](model, api_key=key)
+    return LOCAL[client](model, folder=folder_of(model.model))
+
+
+def folder_of(model: str) -> Path:
+    """The folder of a model of this machine. Raises `ArtifactError` where there is none."""
+    return model_folder(Path(django_settings.LOCAL_MODELS_DIR), model)
 
 
 def check_key_name(variable: str) -> None:

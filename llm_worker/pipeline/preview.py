@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from labeling.models import PlanRow, PromptPreview, Ranking, Task
+from llm_worker.clients.passport import ServedModel
+from llm_worker.clients.prompting import prompts_of
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.hosts import check_host
 from llm_worker.pipeline.llm_client import GuardedClient
 from llm_worker.pipeline.validate import requests_of
 from llm_worker.prompts.build import Prompt
+from llm_worker.prompts.families import family_of
 from llm_worker.prompts.settings import Approach
 from llm_worker.types import ValidationRequest
 
@@ -55,14 +58,17 @@ def _made(found: PromptPreview) -> Made:
     (request,) = guarded.shown([requests_of(row.run, [row])[row.task_id]])
     client = guarded.client
     notes = [_("The candidates and documents are those of run %(n)d.") % {"n": row.run_id}]
-    notes += _about(client, request)
+    notes += _about(client.model, request)
+    if not isinstance(client, VllmServerValidator):
+        notes.append(_("Its tokens are counted only when the validator is asked."))
+        return Made(next(prompts_of(client.model, request)), None, notes)
     try:
         check_host(client.model.url, project=found.task.project)
         prompt, tokens = client.measured(request)
     except ValidatorError as error:
         said = _("Its tokens could not be counted, nor whether it has to be cut: %(why)s")
         notes.append(said % {"why": error})
-        return Made(client.prompt_of(request), None, notes)
+        return Made(next(prompts_of(client.model, request)), None, notes)
     return Made(prompt, tokens, notes)
 
 
@@ -78,10 +84,9 @@ def _planned(task: Task) -> PlanRow:
     return row
 
 
-def _about(client: VllmServerValidator, request: ValidationRequest) -> list[str]:
+def _about(model: ServedModel, request: ValidationRequest) -> list[str]:
     """What the prompt alone does not show of how the answer is got."""
     notes = []
-    model = client.model
     calls = model.bias.calls(len(request.candidates)) if request.question == "multiclass" else 1
     if calls > 1:
         said = _("It is sent in %(n)d orders of the options; this is the first.")
@@ -92,5 +97,5 @@ def _about(client: VllmServerValidator, request: ValidationRequest) -> list[str]
             "ends with “%(words)s” What it writes is put before the options, and is not counted "
             "here, nor part of this hash."
         )
-        notes.append(said % {"words": client.asks_for_notes})
+        notes.append(said % {"words": family_of(model.family).reason})
     return notes

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llm_worker.clients.option_routes import (
+    SERVER_ROUTES,
     Reading,
     Route,
     call_of,
@@ -41,7 +42,7 @@ def reply(*entries: tuple[Any, Any], prompt_tokens: Any = 100) -> dict[str, Any]
 # --- Asking -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize("route", SERVER_ROUTES)
 def test_one_token_is_asked_for_without_any_default_of_the_server(route: Route) -> None:
     body = request_body(route, model="m", messages=[], tokens=TOKENS)
     assert (body["max_tokens"], body["temperature"], body["repetition_penalty"]) == (1, 0.0, 1.0)
@@ -51,7 +52,9 @@ def test_one_token_is_asked_for_without_any_default_of_the_server(route: Route) 
 
 
 def test_each_route_asks_for_what_it_needs() -> None:
-    bodies = {route: request_body(route, model="m", messages=[], tokens=TOKENS) for route in Route}
+    bodies = {
+        route: request_body(route, model="m", messages=[], tokens=TOKENS) for route in SERVER_ROUTES
+    }
     assert bodies[Route.TOKEN_IDS]["logprob_token_ids"] == [11, 21, 12, 22, 10]
     held = bodies[Route.CHOICE]
     assert held["structured_outputs"] == {"choice": ["1", " 1", "2", " 2", "0"]}
@@ -165,5 +168,5 @@ def test_options_without_any_probability_are_refused() -> None:
         probabilities(Route.TOKEN_IDS, OPTIONS, Call((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
 
 
-def test_only_the_masked_route_does_not_know_the_mass() -> None:
-    assert [route for route in Route if not route.knows_mass] == [Route.CHOICE]
+def test_only_routes_that_see_nothing_but_options_do_not_know_the_mass() -> None:
+    assert [route for route in Route if not route.knows_mass] == [Route.CHOICE, Route.DECISIONS]

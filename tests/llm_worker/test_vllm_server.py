@@ -15,9 +15,10 @@ import pytest
 
 from llm_worker.clients.bias import Bias, orders_of
 from llm_worker.clients.json_server import JsonServer, Patience
-from llm_worker.clients.option_routes import Route
+from llm_worker.clients.option_routes import SERVER_ROUTES, Route
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.probe import count, probe
+from llm_worker.clients.prompting import prompts_of
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import UnsuitableServerError
 from llm_worker.prompts.build import Extent, Prompt, build_prompt
@@ -152,7 +153,7 @@ def test_guidelines_that_leave_no_room_for_a_text_are_refused(vllm_server: VllmS
 # --- Exactness ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize("route", SERVER_ROUTES)
 @pytest.mark.parametrize("question", ["multiclass", "binary"])
 def test_probabilities_are_those_of_the_model_itself(
     vllm_server: VllmServer, passport: Passport, first_token: Any, route: Route, question: Question
@@ -312,7 +313,7 @@ def test_options_are_asked_for_after_what_the_model_wrote(
     request = asked(1, "my parcel is late", question)
     (result,), failures = validate_all(chosen, [request])
     assert failures == []
-    prompt = chosen.prompt_of(request, notes=result.reasoning)
+    prompt = next(prompts_of(chosen.model, request, notes=result.reasoning))
     assert result.prompt_hash == prompt.hash
     assert ("[REASONING]" in prompt.text) == bool(result.reasoning)
     every = first_token(prompt)

@@ -96,7 +96,7 @@ def test_nobody_at_an_address_is_said_in_words() -> None:
 def test_a_host_that_was_taken_off_the_list_is_not_asked_any_more(
     shop: Project, settings: LazySettings
 ) -> None:
-    content = {"client": llm_client.CLIENT, "url": f"http://{OUTSIDE}:8100/v1"}
+    content = {"client": llm_client.VLLM, "url": f"http://{OUTSIDE}:8100/v1"}
     make_validator(shop, name="far", settings=content)
     world.send(shop, [("x", "where is my parcel")])
     world.work_off()
@@ -114,14 +114,14 @@ def test_the_switch_of_the_project_is_looked_at_again_before_each_batch(
     row = make_validator(
         shop,
         name="far",
-        settings={"client": llm_client.CLIENT, "url": "https://llm.example.org/v1"},
+        settings={"client": llm_client.VLLM, "url": "https://llm.example.org/v1"},
     )
     with pytest.raises(HostRefusedError, match="does not let its texts leave"):
         llm_client.GuardedClient(row).validate([])
 
 
 def test_settings_that_cannot_be_read_end_with_people_and_say_what_to_do(shop: Project) -> None:
-    content = {"client": llm_client.CLIENT, "url": "http://127.0.0.1:9/v1"}
+    content = {"client": llm_client.VLLM, "url": "http://127.0.0.1:9/v1"}
     make_validator(shop, name="odd", settings=content)
     world.send(shop, [("x", "where is my parcel")])
     world.work_off()

@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from labeling.actions.errors import ActionRefused
 from labeling.models import Project, Resolution, Source, TaskStatus, Validator
+from llm_worker.clients.prompting import prompts_of
 from llm_worker.errors import ArtifactError
 from llm_worker.pipeline import embeddings, llm
 from llm_worker.pipeline.llm_asking import asking_of
-from llm_worker.pipeline.llm_client import CLIENT, GuardedClient
+from llm_worker.pipeline.llm_client import VLLM, GuardedClient
 from llm_worker.pipeline.shots import Pool, _nearest, fixed_shots, pool_of
 from llm_worker.prompts.build import Prompt
 from llm_worker.prompts.families import newest_family
@@ -81,7 +82,7 @@ def settings_of(project: Project, url: str, **asking: Any) -> dict[str, Any]:
         "warnings": [],
     }
     return {
-        "client": CLIENT,
+        "client": VLLM,
         "url": url,
         "model": "good",
         "family": family.key,
@@ -102,7 +103,7 @@ def registered(project: Project, **asking: Any) -> Validator:
 def prompt(row: Validator, asked: ValidationRequest) -> Prompt:
     client = GuardedClient(row)
     (shown,) = client.shown([asked])
-    return client.client.prompt_of(shown)
+    return next(prompts_of(client.client.model, shown))
 
 
 def examples(prompt: Prompt) -> list[str]:

@@ -1,4 +1,4 @@
-"""`register_validator SLUG`: a model behind a vLLM server, put in use after a probe."""
+"""`register_validator SLUG`: an LLM, behind a server or in a folder, put in use after a probe."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from labeling import dispatch
 from labeling.management.base import WordedCommand, find_project, refusals_in_words
 
 LANGUAGES = ("en", "ru", "zh")
+KINDS = ("vllm", "openai", "decisions", "transformers", "vllm_offline")
 APPROACHES = ("prob", "text", "reason_then_prob")
 MAX_FILE = 100_000
 REMEDIES = ("none", "prior", "shifts-2", "shifts-5")
@@ -20,8 +21,8 @@ REMEDIES = ("none", "prior", "shifts-2", "shifts-5")
 
 class Command(WordedCommand):
     help = gettext_lazy(
-        "Register a model behind a vLLM server as a validator of a project, after asking the "
-        "server what it can do. No text of the project is sent for that, but for --bias prior. "
+        "Register an LLM as a validator of a project, after asking the server, or the model "
+        "itself, what it can do. No text of the project is sent for that, but for --bias prior. "
         "Register again after a change of the server, or of the project's introduction or "
         "guidelines."
     )
@@ -29,8 +30,27 @@ class Command(WordedCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help=_("address of the project"))
         parser.add_argument("--name", required=True, help=_("what the validator is called"))
-        parser.add_argument("--url", required=True, help=_("such as http://127.0.0.1:8100/v1"))
-        parser.add_argument("--model", required=True, help=_("the name under which it is served"))
+        parser.add_argument(
+            "--kind",
+            choices=KINDS,
+            default="vllm",
+            help=_(
+                "a vLLM server (default); any server with OpenAI's chat format and "
+                "log-probabilities; a server of decisions; a model in a folder below LOCAL_MODELS, "
+                "by transformers or by vLLM's engine in the worker itself"
+            ),
+        )
+        parser.add_argument(
+            "--url", default="", help=_("of a server, such as http://127.0.0.1:8100/v1")
+        )
+        parser.add_argument(
+            "--model", required=True, help=_("the name under which it is served, or its folder")
+        )
+        parser.add_argument(
+            "--context",
+            type=int,
+            help=_("how many tokens the model reads, where the server does not say so"),
+        )
         parser.add_argument(
             "--language", choices=LANGUAGES, default="en", help=_("of the prompts (default en)")
         )
@@ -95,6 +115,8 @@ class Command(WordedCommand):
         documents: bool,
         api_key_env: str,
         bias: str,
+        kind: str,
+        context: int | None,
         instructions: str | None,
         **options: Any,
     ) -> None:
@@ -111,6 +133,8 @@ class Command(WordedCommand):
                 reads_documents=documents,
                 api_key_env=api_key_env,
                 bias=bias,
+                kind=kind,
+                context=context,
                 instructions=_text_of(instructions) if instructions else "",
                 **asking,
             )
