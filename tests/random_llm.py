@@ -120,13 +120,8 @@ def _lift_digits(model: Any, tokenizer: Any, examples: Sequence[str]) -> None:
 
 def make_random(folder: Path, **tokenizer: bool) -> Path:
     """A tiny model for our prompts; `tokenizer` is what `make_model` takes."""
-    lines = [
-        line
-        for family in FAMILIES.values()
-        for words in (*family.instructions.values(), *family.asks.values())
-        for line in words.splitlines()
-    ]
     prompts = [build_prompt(family, example()).text for family in FAMILIES.values()]
+    lines = [line for text in prompts for line in text.splitlines()]
     examples = [
         f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n{PREFILL}" for text in prompts
     ]

@@ -1,7 +1,7 @@
 """vLLM's engine in this process: what it is asked, and what is read of it.
 
 The engine here is a stand-in with the shapes of vLLM 0.32, and the rule about log-probabilities on
-which the real one insists. The real one was run by hand (docs/decisions/0018).
+which the real one insists. The real one was run by hand (docs/decisions/0014).
 """
 
 from __future__ import annotations
