@@ -35,7 +35,8 @@ from llm_worker.errors import (
     ValidatorUnavailableError,
 )
 from llm_worker.prompts.build import Prompt
-from llm_worker.prompts.families import PromptFamily, family_of
+from llm_worker.prompts.families import family_of
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Call, ValidationRequest, ValidationResult
 
 PATH = "/v1/decisions"

@@ -45,7 +45,7 @@ from llm_worker.errors import (
     ValidatorUnavailableError,
 )
 from llm_worker.prompts.build import Prompt
-from llm_worker.prompts.families import PromptFamily
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Call, ValidationRequest, ValidationResult
 
 OVERHEAD = 64

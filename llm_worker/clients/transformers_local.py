@@ -31,7 +31,7 @@ from llm_worker.errors import (
     ValidatorUnavailableError,
 )
 from llm_worker.options import Floats
-from llm_worker.prompts.families import PromptFamily
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import Call, ValidationFailure, ValidationRequest, ValidationResult
 from llm_worker.validators import Answers
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from llm_worker.clients.bias import Bias
+from llm_worker.clients.bias import NO_REMEDY, Bias
 from llm_worker.clients.passport import ServedModel
 from llm_worker.clients.transformers_local import LocalModel, TransformersValidator, probe_local
 from llm_worker.clients.vllm_offline import (
@@ -87,10 +87,9 @@ def engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine(folder)
 
 
-def served(folder: Path, engine: Engine, bias: Bias | None = None) -> ServedModel:
+def served(folder: Path, engine: Engine, bias: Bias = NO_REMEDY) -> ServedModel:
     passport = probe_offline(folder, family=ENGLISH, load=lambda folder, context: engine)
-    own = {"bias": bias} if bias else {}
-    return ServedModel("", "tiny", ENGLISH.key, ENGLISH.digest, "A shop.", True, passport, **own)
+    return ServedModel("", "tiny", ENGLISH.key, ENGLISH.digest, "A shop.", True, passport, bias)
 
 
 def asked(task_id: int, text: str) -> ValidationRequest:
