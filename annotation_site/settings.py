@@ -143,6 +143,8 @@ else:
 
 SWEEP_SECONDS = env.env_float("SWEEP_SECONDS", 5.0, at_least=0.2, at_most=3600.0)
 HEARTBEAT_SECONDS = 15.0
+WATCH_SECONDS = 60.0
+PROFILE_SECONDS = 3600.0
 # How long a worker may hold plan rows before the sweep gives them to another.
 CLAIM_SECONDS = env.env_float("CLAIM_SECONDS", 120.0, at_least=1.0, at_most=3600.0)
 
@@ -185,6 +187,17 @@ CELERY_BEAT_SCHEDULE = {
         "task": "llm_worker.tasks.sweep",
         "schedule": SWEEP_SECONDS,
         "options": {"queue": "default", "expires": max(SWEEP_SECONDS, 1.0)},
+    },
+    # Every observation asks for it, too; this is for messages that were lost.
+    "watch-policies": {
+        "task": "llm_worker.tasks.watch_policies",
+        "schedule": WATCH_SECONDS,
+        "options": {"queue": "default", "expires": WATCH_SECONDS},
+    },
+    "profile-weeks": {
+        "task": "llm_worker.tasks.profile_weeks",
+        "schedule": PROFILE_SECONDS,
+        "options": {"queue": "default", "expires": PROFILE_SECONDS},
     },
     # One to every queue: whoever takes it is alive and tells so.
     **{

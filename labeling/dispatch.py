@@ -66,6 +66,11 @@ def preview_prompt(preview_id: int) -> None:
     _send_on_commit("llm_worker.tasks.preview_prompt", "llm", preview_id=preview_id)
 
 
+def watch_policies() -> None:
+    """Have the audits looked at: does any policy's promise hold no longer?"""
+    _send_on_commit("llm_worker.tasks.watch_policies", "default")
+
+
 def _send_on_commit(name: str, queue: str, **arguments: Any) -> None:
     """A broker that cannot be reached delays the work until the next sweep and loses none."""
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, include, path
 
-from labeling.views import adjudicate, annotate, history, projects, quality, runs, tokens
+from labeling.views import (
+    adjudicate,
+    annotate,
+    audit,
+    benchmark,
+    history,
+    projects,
+    quality,
+    runs,
+    tokens,
+)
 
 app_name = "labeling"
 
@@ -20,6 +30,11 @@ project_pages: list[URLPattern] = [
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
     path("quality/", quality.quality, name="quality"),
     path("quality/classifier/", quality.classifier, name="classifier"),
+    path("benchmark/", benchmark.benchmark, name="benchmark"),
+    path("benchmark/draw/", benchmark.draw, name="benchmark_draw"),
+    path("benchmark/<slug:part>/look/", benchmark.look, name="benchmark_look"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/act/", audit.act, name="audit_act"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/continue/", runs.go_on, name="continue_run"),

@@ -7,6 +7,8 @@ from typing import Any
 from celery import Task, shared_task
 
 from labeling.actions.decide import decide as decide_rows
+from labeling.actions.drift import profile_weeks as look_at_weeks
+from labeling.actions.monitor import check_policies
 from labeling.models import Policy, Project, PromptPreview, Stage
 from llm_worker.pipeline.sweep import sweep as find_work
 from llm_worker.pipeline.work import NO_WORKER, beat, work
@@ -60,6 +62,16 @@ def reason(self: Task[..., int]) -> int:
 @shared_task(queue="default")
 def sweep() -> None:
     find_work()
+
+
+@shared_task(queue="default")
+def watch_policies() -> int:
+    return len(check_policies())
+
+
+@shared_task(queue="default")
+def profile_weeks() -> int:
+    return sum(look_at_weeks(project=project) for project in Project.objects.live())
 
 
 @shared_task(bind=True, queue="default")

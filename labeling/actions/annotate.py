@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import rules
 from labeling.access import Right, has_right
+from labeling.actions import audit
 from labeling.actions.answers import current_answers
 from labeling.actions.benchmark_label import check_benchmark, take_answer, take_back_answer
 from labeling.actions.errors import ActionRefused, Conflict
@@ -22,7 +22,6 @@ from labeling.actions.resolve import resolve, set_status, withdraw
 from labeling.models import (
     Annotation,
     Answer,
-    AuditDraw,
     BenchmarkItem,
     Label,
     Lease,
@@ -117,6 +116,8 @@ def answer(
             release(lease=lease)
         if purpose == Purpose.BENCHMARK:
             take_answer(annotation)
+        elif purpose == Purpose.AUDIT:
+            audit.take_answer(annotation)
         if purpose != Purpose.LABEL:
             return AnswerOutcome(annotation, None)
         standing, note = settle(locked, by=member)
@@ -230,7 +231,7 @@ def _check_purpose(member: Member, task: Task, purpose: str, question: str) -> N
     """Is an answer for this purpose wanted of the member on the locked task?"""
     wanted = True
     if purpose == Purpose.AUDIT:
-        _answer_draw(member, task)
+        audit.check_audit(member, task, question)
     elif purpose == Purpose.BENCHMARK:
         check_benchmark(member, task, question)
     elif purpose == Purpose.GOLD:
@@ -243,18 +244,6 @@ def _check_purpose(member: Member, task: Task, purpose: str, question: str) -> N
         wanted = purpose == Purpose.LABEL
     if not wanted:
         raise ActionRefused(_("Answers for this purpose are not given here."))
-
-
-def _answer_draw(member: Member, task: Task) -> None:
-    """Mark the open audit draw as answered. The auditor may change the answer, others not add."""
-    if not has_right(member, Right.REVIEW):
-        raise ActionRefused(_("You do not review in this project."))
-    draws = AuditDraw.objects.filter(task=task, revision=task.revision)
-    if draws.filter(answered_at__isnull=True).update(answered_at=timezone.now()):
-        return
-    mine = Annotation.objects.current().filter(task=task, member=member, purpose=Purpose.AUDIT)
-    if not mine.exists():
-        raise Conflict(_("Somebody else has answered this one meanwhile."))
 
 
 def _standing(task: Task) -> rules.Standing:
@@ -356,7 +345,8 @@ def undo(*, member: Member) -> Annotation:
             annotation.task = task
             take_back_answer(annotation)
         elif annotation.purpose == Purpose.AUDIT:
-            AuditDraw.objects.filter(task=task, revision=task.revision).update(answered_at=None)
+            annotation.task = task
+            audit.take_back_answer(annotation)
         lease_again(
             task=task, member=member, purpose=annotation.purpose, visible=annotation.visible
         )

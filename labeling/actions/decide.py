@@ -117,6 +117,8 @@ class _Batch:
             return DeferReason.NO_POLICY
         if not self.fits:
             return DeferReason.CONFIGURATION_DIFFERS
+        if self.policy.paused_at is not None:
+            return DeferReason.PAUSED
         return ""
 
     def _form(self, task: Task, found: Opinion, *, shadow: bool = False) -> None:
@@ -213,7 +215,17 @@ class _Batch:
                         seed=seed,
                     )
                 )
+        if draws:
+            check = self._check_probability()
+            for draw in draws:
+                draw.check_probability = check
         AuditDraw.objects.bulk_create(draws)
+
+    def _check_probability(self) -> float:
+        """One for the whole life of a policy, as its monitor asks: that of its first draw."""
+        first = AuditDraw.objects.filter(policy=self.policy).order_by("pk")
+        known = first.values_list("check_probability", flat=True).first()
+        return known if known is not None else self.run.project.audit_check_share
 
     def _reject(self, rejected: list[Decision]) -> None:
         """A confident no: stored, and the task goes on as multiclass with the label marked."""

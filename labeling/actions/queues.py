@@ -67,10 +67,21 @@ def _own_answers(member: Member) -> QuerySet[Annotation]:
 
 
 def audits_for(member: Member) -> QuerySet[Task]:
-    """Tasks with an unanswered audit draw on which the member never acted."""
+    """Tasks with an audit that wants the member's answer, on which the member never acted: a
+    regular annotator's first where the policy's audits begin so, then an expert's. What has waited
+    for too long goes to an expert at once."""
     open_draws = AuditDraw.objects.filter(
         task__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
     )
+    if has_right(member, Right.REVIEW):
+        days = datetime.timedelta(days=member.project.audit_days)
+        open_draws = open_draws.filter(
+            Q(check_probability__gte=1.0)
+            | Q(first_answer__isnull=False)
+            | Q(created_at__lt=timezone.now() - days)
+        )
+    else:
+        open_draws = open_draws.filter(check_probability__lt=1.0, first_answer__isnull=True)
     return untouched(Task.objects.filter(pk__in=open_draws.values("task")), member).order_by("pk")
 
 
@@ -192,4 +203,4 @@ def ordinary_purposes(member: Member) -> list[Purpose]:
     """What the member's queue holds by itself."""
     if has_right(member, Right.REVIEW):
         return [Purpose.LABEL, Purpose.AUDIT, Purpose.BENCHMARK]
-    return [Purpose.LABEL]
+    return [Purpose.LABEL, Purpose.AUDIT] if slips_in(member.project) else [Purpose.LABEL]

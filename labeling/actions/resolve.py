@@ -78,6 +78,21 @@ def withdraw(*, task: Task, reason: str, by: Actor, status: str = TaskStatus.DEF
     set_status(task, status)
 
 
+@transaction.atomic
+def reinstate(*, resolution: Resolution, by: Actor) -> bool:
+    """Let a withdrawn resolution stand again. Nothing happens, and False is returned, where
+    something else stands by now or the text was replaced."""
+    task = Task.objects.select_for_update().select_related("project").get(pk=resolution.task_id)
+    standing = Resolution.objects.filter(task=task, current=True)
+    if task.revision != resolution.revision or standing.exists():
+        return False
+    resolution.current, resolution.withdrawn_at, resolution.withdrawn_reason = True, None, ""
+    resolution.save(update_fields=["current", "withdrawn_at", "withdrawn_reason"])
+    set_status(task, TaskStatus.RESOLVED)
+    record(task.project, by, "resolution_reinstated", task, new=_summary(resolution))
+    return True
+
+
 def _withdraw(resolution: Resolution, *, reason: str) -> None:
     resolution.current = False
     resolution.withdrawn_at = timezone.now()

@@ -8,6 +8,7 @@ from labeling.models.annotation import (
     Purpose,
     UnkReason,
 )
+from labeling.models.audit import Alarm, AuditObservation, SendBack, WeekProfile
 from labeling.models.benchmark import (
     BenchmarkAnswer,
     BenchmarkDraw,
@@ -28,6 +29,7 @@ from labeling.models.project import (
     ApiToken,
     Assistance,
     Member,
+    OnAlarm,
     Project,
     Question,
     RetrievalQuery,
@@ -54,12 +56,14 @@ from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
 from labeling.models.verdict import Reasoning, Validator, Verdict
 
 __all__ = [
+    "Alarm",
     "Annotation",
     "Answer",
     "ApiToken",
     "Artifact",
     "Assistance",
     "AuditDraw",
+    "AuditObservation",
     "BenchmarkAnswer",
     "BenchmarkDraw",
     "BenchmarkItem",
@@ -80,6 +84,7 @@ __all__ = [
     "MachineSeen",
     "Member",
     "ModelVersion",
+    "OnAlarm",
     "Outcome",
     "Part",
     "PlanRow",
@@ -103,6 +108,7 @@ __all__ = [
     "Sampling",
     "Scope",
     "ScoreKind",
+    "SendBack",
     "Source",
     "Stage",
     "StageTiming",
@@ -116,4 +122,5 @@ __all__ = [
     "User",
     "Validator",
     "Verdict",
+    "WeekProfile",
 ]

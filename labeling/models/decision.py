@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.models.annotation import Annotation
 from labeling.models.label import Label
 from labeling.models.policy import Policy
 from labeling.models.project import Question
@@ -31,6 +32,7 @@ class DeferReason(models.TextChoices):
     )
     NO_VERDICT = "no_verdict", _("no validator answered")
     VALIDATOR_FAILED = "validator_failed", _("a validator of the policy failed")
+    PAUSED = "paused", _("the policy is paused")
     SCRIPT = "script", _("written in a script that the encoder was not trained for")
     BENCHMARK = "benchmark", _("a benchmark task: decided in shadow only")
     BUDGET = "budget", _("the budget of the run was used up")
@@ -133,15 +135,41 @@ class AuditDraw(models.Model):
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="audit_draws")
     probability = models.FloatField(help_text=_("Of being drawn."))
     seed = models.CharField(max_length=64)
+    check_probability = models.FloatField(
+        default=1.0,
+        help_text=_(
+            "Of an expert's look where a regular annotator agrees with the machine; at 1 an "
+            "expert answers at once."
+        ),
+    )
+    first_answer = models.ForeignKey(
+        Annotation,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text=_("Of the regular annotator who answered first, if one did."),
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     answered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=["policy", "created_at"],
+                condition=Q(answered_at__isnull=True),
+                name="audit_unanswered",
+            )
+        ]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(check_probability__gt=0.0, check_probability__lte=1.0),
+                name="audit_check_probability_positive",
+            ),
             models.CheckConstraint(
                 condition=Q(probability__gt=0.0, probability__lte=1.0),
                 name="audit_probability_positive",
-            )
+            ),
         ]
 
     def __str__(self) -> str:

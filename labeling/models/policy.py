@@ -28,7 +28,7 @@ class Policy(FrozenModel):
         ACTIVE = "active", _("active")
         RETIRED = "retired", _("retired")
 
-    mutable = ("status", "activated_at")
+    mutable = ("status", "activated_at", "paused_at")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="policies")
     version = models.PositiveIntegerField()
@@ -44,6 +44,9 @@ class Policy(FrozenModel):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Since when it accepts nothing, if it is paused.")
+    )
 
     class Meta:
         ordering = ["project", "-version"]

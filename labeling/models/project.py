@@ -39,6 +39,13 @@ class Assistance(models.TextChoices):
     HIDDEN = "hidden", _("hidden")
 
 
+class OnAlarm(models.TextChoices):
+    """What an alarm does to the policy that decides."""
+
+    PAUSE = "pause", _("pause it: nothing is accepted")
+    TIGHTEN = "tighten", _("let a stricter version take over")
+
+
 class RetrievalQuery(models.TextChoices):
     """What documents are looked up for."""
 
@@ -120,6 +127,31 @@ class Project(models.Model):
         default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
     )
     audit_share = share_field(0.05, _("Share of accepted tasks drawn for a blind audit."))
+    audit_check_share = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0.05), MaxValueValidator(1.0)],
+        help_text=_(
+            "At 1 experts answer audits. Below, regular annotators answer first, and an expert "
+            "checks every disagreement with the machine and this share of the agreements. "
+            "A change counts from the next policy on."
+        ),
+    )
+    audit_days = models.PositiveSmallIntegerField(
+        default=7,
+        validators=[MinValueValidator(1), MaxValueValidator(365)],
+        help_text=_("An audit unanswered for longer bars a green state."),
+    )
+    monitor_delta = models.FloatField(
+        default=0.05,
+        validators=[MinValueValidator(0.001), MaxValueValidator(0.5)],
+        help_text=_("How likely a false alarm may be over the whole life of a policy."),
+    )
+    on_alarm = models.CharField(
+        max_length=7,
+        choices=OnAlarm.choices,
+        default=OnAlarm.PAUSE,
+        help_text=_("What happens to a policy whose audits say that its promise does not hold."),
+    )
     target_accuracy = share_field(0.95, _("Accuracy that accepted tasks are tuned to reach."))
     least_mass = share_field(
         0.5,
@@ -206,6 +238,14 @@ class Project(models.Model):
             models.CheckConstraint(
                 condition=Q(hourly_rate__isnull=True) | Q(hourly_rate__gte=0.0),
                 name="project_hourly_rate_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(audit_check_share__gte=0.05, audit_check_share__lte=1.0),
+                name="project_audit_check_share_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(monitor_delta__gte=0.001, monitor_delta__lte=0.5),
+                name="project_monitor_delta_in_range",
             ),
             *(
                 models.CheckConstraint(

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from labeling.models.annotation import UnkReason
+from labeling.models.audit import SendBack
 from labeling.models.decision import Decision
 from labeling.models.label import Label
 from labeling.models.project import Member
@@ -60,6 +61,14 @@ class Resolution(models.Model):
         on_delete=models.PROTECT,
         related_name="resolutions",
         help_text=_("Who settled it, where one person did."),
+    )
+    send_back = models.ForeignKey(
+        SendBack,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="resolutions",
+        help_text=_("With which it was taken back last, if it was."),
     )
     current = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

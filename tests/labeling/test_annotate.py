@@ -190,7 +190,7 @@ def refusals(project: Project) -> list[tuple[dict[str, object], str]]:
         ({"answer": "yes"}, "is one of"),
         ({"answer": "label", "label": a, "asked_label": a}, "is one of"),
         ({"answer": "label", "label": a, "purpose": "gold"}, "not given here"),
-        ({"answer": "label", "label": a, "purpose": "audit"}, "do not review"),
+        ({"answer": "label", "label": a, "purpose": "audit"}, "waits for your answer"),
     ]
 
 

@@ -18,8 +18,11 @@ from django.utils import timezone
 from labeling import rules
 from labeling.actions.resolve import resolve
 from labeling.models import (
+    Alarm,
+    Annotation,
     ApiToken,
     AuditDraw,
+    AuditObservation,
     BenchmarkAnswer,
     BenchmarkDraw,
     BenchmarkItem,
@@ -45,6 +48,7 @@ from labeling.models import (
     Resolution,
     Retrieved,
     Run,
+    SendBack,
     Source,
     StageTiming,
     SupersededText,
@@ -52,6 +56,7 @@ from labeling.models import (
     TaxonomyVersion,
     User,
     Verdict,
+    WeekProfile,
 )
 from tests.labeling.builders import (
     label_of,
@@ -190,8 +195,8 @@ def helpful(cast: Cast) -> object:
     ]
 
 
-def audit_draw(probability: float) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
+def audit_draw(probability: float = 0.5, **fields: Any) -> Callable[[Cast], AuditDraw]:
+    def make(cast: Cast) -> AuditDraw:
         accepted = make_decision(cast.task, cast.run, cast.label)
         return AuditDraw.objects.create(
             decision=accepted,
@@ -201,6 +206,7 @@ def audit_draw(probability: float) -> Callable[[Cast], object]:
             policy=make_policy(cast.project),
             probability=probability,
             seed="00",
+            **fields,
         )
 
     return make
@@ -212,6 +218,20 @@ def benchmark_draw(**fields: Any) -> Callable[[Cast], BenchmarkDraw]:
         return BenchmarkDraw.objects.create(project=cast.project, seed="s", **given)
 
     return make
+
+
+def observation(cast: Cast, **fields: Any) -> AuditObservation:
+    draw = AuditDraw.objects.first() or audit_draw()(cast)
+    annotation = Annotation.objects.first() or make_annotation(cast.task, cast.member, cast.label)
+    given = {"wrong": False, "probability": 1.0, **fields}
+    return AuditObservation.objects.create(
+        draw=draw, policy=draw.policy, label=draw.label, annotation=annotation, **given
+    )
+
+
+def alarm(cast: Cast, **fields: Any) -> Alarm:
+    given = {"did": "paused", "figures": {}, **fields}
+    return Alarm.objects.create(project=cast.project, policy=make_policy(cast.project), **given)
 
 
 def rejection(cast: Cast) -> object:
@@ -452,6 +472,32 @@ CASES: list[Case] = [
     (
         "benchmark_reference_label_iff_label",
         lambda c: make_benchmark_item(c.task, reference="unk", reference_label=c.label),
+    ),
+    ("project_audit_check_share_in_range", change(Project, audit_check_share=0.01)),
+    ("project_monitor_delta_in_range", change(Project, monitor_delta=0.0)),
+    ("audit_check_probability_positive", lambda c: audit_draw(check_probability=0.0)(c)),
+    ("audit_observed_once", twice(lambda c: observation(c))),
+    ("audit_observation_probability_positive", lambda c: observation(c, probability=0.0)),
+    ("alarm_did_known", lambda c: alarm(c, did="shouted")),
+    ("alarm_tightened_names_policy", lambda c: alarm(c, did="tightened")),
+    (
+        "alarm_tightened_names_policy",
+        lambda c: alarm(c, stricter=make_policy(c.project)),
+    ),
+    ("alarm_closed_says_why", lambda c: alarm(c, closed_at=timezone.now())),
+    (
+        "send_back_undone_says_how_many",
+        lambda c: SendBack.objects.create(
+            project=c.project, policy=make_policy(c.project), undone_at=timezone.now()
+        ),
+    ),
+    (
+        "week_profile_once",
+        twice(
+            lambda c: WeekProfile.objects.create(
+                project=c.project, week=timezone.localdate(), rows=1, profile={}
+            )
+        ),
     ),
     (
         "benchmark_inclusion_is_probability",

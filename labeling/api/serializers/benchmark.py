@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from labeling.actions.benchmark_draw import DRAWABLE, MAX_SEED, MOST
@@ -51,3 +53,22 @@ class DrawSerializer(serializers.ModelSerializer[BenchmarkDraw]):
             "strata",
             "created_at",
         ]
+
+
+class PartSerializer(serializers.Serializer[Any]):
+    """A part as it stands. It can certify if there are no obstacles."""
+
+    part = serializers.ChoiceField(Part.choices)
+    items = serializers.IntegerField()
+    settled = serializers.IntegerField()
+    open = serializers.IntegerField(help_text="Waiting for experts to label.")
+    disputed = serializers.IntegerField()
+    by_sampling = serializers.DictField(child=serializers.IntegerField())
+    can_certify = serializers.BooleanField()
+    obstacles = serializers.ListField(child=serializers.CharField(), help_text="In sentences.")
+    agreement = serializers.FloatField(
+        allow_null=True, help_text="Krippendorff's alpha; null where it is not defined."
+    )
+    agreement_low = serializers.FloatField(allow_null=True, help_text="95 % interval.")
+    agreement_high = serializers.FloatField(allow_null=True)
+    pairs = serializers.IntegerField(help_text="Texts with two independent answers.")

@@ -35,6 +35,7 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
             "certificate",
             "created_at",
             "activated_at",
+            "paused_at",
         ]
 
 
