@@ -55,6 +55,8 @@ def test_imports_go_the_way_the_layout_says() -> None:
         ("labeling.models.task", "from labeling import actions"),
         ("labeling.actions.ingest", "from labeling.api import errors"),
         ("labeling.formats.jsonl", "from ..views import queue"),
+        ("labeling.quality.table", "from labeling.views import quality"),
+        ("labeling.models.task", "from labeling.quality import experts"),
         ("labeling.models.task", "from django.db.models.signals import post_save"),
         ("labeling.apps", "from django.dispatch import receiver"),
         ("annotation_site.urls", "from llm_worker.tasks import sweep"),

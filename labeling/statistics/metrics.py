@@ -160,21 +160,18 @@ class ByLabel:
     macro_f1: Estimate
 
 
-def by_label(
-    pairs: Iterable[Pair], *, labels: Sequence[Hashable] | None = None, seed: int = 0
-) -> ByLabel:
+def by_label(pairs: Iterable[Pair], *, seed: int = 0) -> ByLabel:
     """Precision, recall and F1 of each label over the pairs whose answer is a label.
 
     Where the expert said `unk`, the label answered is wrong and no label is missed. Where the
     expert said `conf`, an answer among the expert's labels is right for the label answered, and
-    another one is wrong without a label being missed. `labels` fixes which are counted; by default
-    those that occur.
+    another one is wrong without a label being missed. Labels that nobody named are
+    left out.
     """
     rows = [row for row in pairs if row.answer.outcome == LABEL]
     said = [row.answer.label for row in rows]
     true = [_true_label(row) for row in rows]
-    names = list(labels) if labels is not None else _named(said, true)
-    place = {name: at for at, name in enumerate(names)}
+    place = {name: at for at, name in enumerate(_named(said, true))}
     tasks = _places([row.task for row in rows])
     right = np.array([row.right for row in rows], dtype=bool)
     answered = _table(tasks, said, place)
@@ -183,7 +180,7 @@ def by_label(
     precision = _shares(hits, answered, len(rows), seed)
     recall = _shares(hits, wanted, len(rows), seed)
     every = np.ones((1, len(hits)))
-    f1 = np.nan_to_num(_f1(hits, answered, wanted, every))[0]
+    f1 = _f1(hits, answered, wanted, every)[0]
     found = (
         LabelMetrics(name, precision[at], recall[at], float(f1[at])) for name, at in place.items()
     )

@@ -143,7 +143,7 @@ def test_yes_and_no_have_precision_and_recall_of_their_own() -> None:
         yes_or_no(6, B, "a", "unk"),
         yes_or_no(7, A, "a", "deferred"),
     ]
-    yes, no = by_label(pairs, labels=["yes", "no"]).labels
+    no, yes = by_label(pairs).labels
     assert (yes.precision.successes, yes.precision.n) == (2, 3)
     assert (yes.recall.successes, yes.recall.n) == (2, 3)
     assert (no.precision.successes, no.precision.n) == (1, 2)

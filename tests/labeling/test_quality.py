@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import uuid
 from typing import Any
 
@@ -519,6 +520,26 @@ def test_the_page_shows_everybody_and_escapes_names() -> None:
     assert "&lt;i&gt;judge&lt;/i&gt; v1" in text
     assert "<b>bold" not in text
     assert "50.0%" in text
+
+
+def test_every_table_has_a_caption_and_every_heading_cell_a_scope(project: Project) -> None:
+    members = [make_member(project) for _ in range(3)]
+    validator = make_validator(project)
+    for number in range(12):
+        task = settled(project, "a" if number % 3 else "b")
+        judge(validator, task, a=1.0)
+        make_prediction(task)
+        for member in members:
+            say(member, task, "a")
+    client = client_in(make_member(project, "admin"))
+    for address, least in (("/p/q/quality/", 8), ("/p/q/quality/classifier/", 1)):
+        text = client.get(address).content.decode()
+        assert text.count("<table") == text.count("<caption>") >= least
+        assert text.count("<h1>") == 1
+        assert re.findall(r"<th(?! scope=|ead)[^>]*>", text) == []
+        ids = re.findall(r' id="([^"]+)"', text)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'aria-labelledby="([^"]+)"', text)) <= set(ids)
 
 
 def test_figures_of_the_certifying_part_come_with_a_warning(project: Project) -> None:
