@@ -129,13 +129,12 @@ def _anchored(answers: Any, by: Mapping[int, set[int]], of_task: Q) -> frozenset
     return frozenset(anchored)
 
 
-def unaided(visible: Mapping[str, Any], *, of_classifier: bool = False) -> bool:
-    """Was the answer given without validators' verdicts or reasons in sight? With `of_classifier`,
-    without the classifier's scores. What is not known to have been hidden counts as seen."""
+def unaided(visible: Mapping[str, Any]) -> bool:
+    """Was the answer given without validators' verdicts or reasons in sight? What is not known to
+    have been hidden counts as seen."""
     if visible.get("blind") is True:
         return True
-    kept = ("scores",) if of_classifier else ("verdicts", "reasoning")
-    return all(visible.get(name) is False for name in kept)
+    return visible.get("verdicts") is False and visible.get("reasoning") is False
 
 
 def leases_with_validators(of_task: Q) -> set[tuple[int, int]]:

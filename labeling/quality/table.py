@@ -121,7 +121,8 @@ def table(project: Project, found: References) -> Table:
     same = None
     if machine is not None:
         rows.append(_row(POLICY, machine[0], Answers(machine[1], []), found=found))
-        same = same_data(everybody, machine[1]) if everybody else None
+        scored = [pair for pair in machine[1] if pair.task not in found.anchored]
+        same = same_data(everybody, scored) if everybody else None
     mistakes = tuple((label_of(p.expert), label_of(p.answer)) for p in everybody)
     return Table(tuple(rows), same, mistakes)
 
@@ -167,7 +168,9 @@ def _kappa(pairs: Sequence[Pair]) -> Agreement:
         for pair in both
     ]
     table = np.array(codes, dtype=np.int64).reshape(-1, 2)
-    return cohen(table[:, 0], table[:, 1], draws=DRAWS)
+    tasks: dict[object, int] = {}
+    groups = np.array([tasks.setdefault(pair.task, len(tasks)) for pair in both], dtype=np.int64)
+    return cohen(table[:, 0], table[:, 1], groups=groups, draws=DRAWS)
 
 
 def answers_of_people(found: References) -> dict[int, Answers]:

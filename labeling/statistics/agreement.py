@@ -142,31 +142,40 @@ def agreement(
 
 
 def cohen(
-    one: NDArray[np.int64], other: NDArray[np.int64], *, draws: int = DRAWS, seed: int = 0
+    one: NDArray[np.int64],
+    other: NDArray[np.int64],
+    *,
+    groups: NDArray[np.int64] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Agreement:
     """Cohen's kappa (1960) of two workers who labeled the same tasks, in the same order.
 
-    `one` and `other` have shape (n,) and hold labels as numbers from 0. Raises ValueError if they
-    differ in length.
+    `one` and `other` have shape (n,) and hold labels as numbers from 0. Where one of them stands
+    for several workers, `groups`, shape (n,), numbers the task of each pair, so that the interval
+    draws whole tasks. Raises ValueError if lengths differ.
     """
     if len(one) != len(other):
         raise ValueError(f"{len(one)} labels cannot be compared with {len(other)}.")
     if not len(one):
         return Agreement(None, None, None, 0, "empty")
+    of_task = np.arange(len(one)) if groups is None else groups
+    tasks = int(of_task.max()) + 1
     labels = int(max(one.max(), other.max())) + 1
     first, second = np.eye(labels)[one], np.eye(labels)[other]
     same = (one == other).astype(float)
 
     def kappa(weights: Floats) -> Floats:
-        tasks = weights.sum(axis=1)
-        chance = ((weights @ first) * (weights @ second)).sum(axis=1) / tasks**2
-        return _beyond(weights @ same / tasks, chance)
+        of_pairs = weights[:, of_task]
+        n = of_pairs.sum(axis=1)
+        chance = ((of_pairs @ first) * (of_pairs @ second)).sum(axis=1) / n**2
+        return _beyond(of_pairs @ same / n, chance)
 
-    value = float(kappa(np.ones((1, len(one))))[0])
+    value = float(kappa(np.ones((1, tasks)))[0])
     if not np.isfinite(value):
-        return Agreement(None, None, None, len(one), "one_label")
-    interval = over_tasks(kappa, len(one), draws=draws, seed=seed)
-    return Agreement(value, interval.low, interval.high, len(one))
+        return Agreement(None, None, None, tasks, "one_label")
+    interval = over_tasks(kappa, tasks, draws=draws, seed=seed)
+    return Agreement(value, interval.low, interval.high, tasks)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,18 @@ def test_cohens_kappa_is_that_of_sklearn(seed: int) -> None:
     assert cohen(one, other).value == pytest.approx(cohen_kappa_score(one, other), abs=1e-9)
 
 
+def test_several_people_on_one_task_count_as_one_task_in_kappas_interval() -> None:
+    """Five who always say the same leave the interval as wide as one of them alone."""
+    rng = np.random.default_rng(0)
+    one = rng.integers(0, 3, 60)
+    other = np.where(rng.random(60) < 0.6, one, rng.integers(0, 3, 60))
+    alone = cohen(one, other)
+    crowd = cohen(one.repeat(5), other.repeat(5), groups=np.arange(60).repeat(5))
+    assert (crowd.value, crowd.low, crowd.high, crowd.tasks) == pytest.approx(
+        (alone.value, alone.low, alone.high, 60)
+    )
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_fleiss_kappa_is_that_of_statsmodels_where_every_task_has_as_many_labels(seed: int) -> None:
     from statsmodels.stats.inter_rater import fleiss_kappa as theirs

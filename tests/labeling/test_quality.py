@@ -278,6 +278,50 @@ def test_the_policy_stands_beside_people_on_what_it_accepted(project: Project) -
     assert same is not None
     assert (same.people.accuracy.successes, same.people.accuracy.n) == (1, 2)
     assert same.gain.value == 0.5
+    Lease.objects.create(
+        task=task, member=make_member(project), visible=SHOWN, expires_at=timezone.now()
+    )
+    assert row_of(project, "policy").left_out == 0
+
+
+def test_what_an_expert_said_with_validators_in_sight_does_not_judge_the_policy(
+    project: Project,
+) -> None:
+    validator = make_validator(project)
+    eva, ann = make_member(project, "expert"), make_member(project)
+    run = make_run(project)
+    make_policy(
+        project,
+        run.configuration,
+        status="active",
+        rule={"pool": "mean", "validators": [validator.pk], "threshold": {"multiclass": 0.8}},
+    )
+    for saw in (HIDDEN, SHOWN):
+        task = settled(project)
+        say(ann, task, "a")
+        BenchmarkAnswer.objects.create(
+            item=task.benchmark_item,
+            expert="eva",
+            member=eva,
+            answer="label",
+            label=label_of(project, "a"),
+            annotation=say(eva, task, "a", purpose="benchmark", visible=saw),
+        )
+        Ranking.objects.create(run=run, task=task, revision=1, candidates=[])
+        Verdict.objects.create(
+            run=run,
+            task=task,
+            revision=1,
+            validator=validator,
+            question="multiclass",
+            probabilities={str(label_of(project, "a").pk): 0.9},
+            mass=1.0,
+        )
+    row = row_of(project, "policy")
+    assert (row.metrics.n, row.left_out) == (1, 1)
+    same = table(project, references(project, ("test",))).same
+    assert same is not None
+    assert same.machine.n == 1
 
 
 def test_a_large_benchmark_is_sampled_and_says_so(
