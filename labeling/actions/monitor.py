@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ from labeling.statistics.monitor import MonitorReport, Observation, watch
 
 MACHINE = "monitor"
 LABELS_NAMED = 5
+JOINT = "joint"
+"""The promise of a certificate that speaks of all texts and not of the accepted."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,14 @@ def enough(promised: float, delta: float) -> int:
 
 def promised_error(policy: Policy) -> float | None:
     """The share of wrong labels among the accepted that the policy was certified or tuned for."""
-    certified = (policy.certificate or {}).get("alpha")
-    if isinstance(certified, int | float):
-        return float(certified)
+    certificate = policy.certificate or {}
+    alpha = certificate.get("alpha")
+    if isinstance(alpha, int | float):
+        if certificate.get("promise") != JOINT:
+            return float(alpha)
+        # Promised of all texts: among the accepted so much more as fewer were accepted there.
+        accepted = certificate.get("accepted") or 0
+        return min(alpha * certificate.get("rows", 0) / accepted, 1.0) if accepted else None
     target = policy.evidence.get("target_accuracy")
     return 1.0 - float(target) if target is not None else None
 
@@ -138,22 +145,46 @@ def _stricter(found: Watched) -> Policy:
     """A draft that accepts from a higher confidence on: the lowest at which what was observed
     bears the promise out (Wilson's bound), or, where none does, nothing at all."""
     policy = found.policy
-    raised = _raised(found)
-    threshold = {
-        side: None if value is None or raised is None else max(value, raised)
-        for side, value in policy.rule["threshold"].items()
-    }
+    rule = _raised_to(policy.rule, _raised(found))
     latest = policy.project.policies.order_by("-version").values_list("version", flat=True).first()
     stricter = Policy.objects.create(
         project=policy.project,
         version=(latest or 0) + 1,
         configuration_id=policy.configuration_id,
-        rule={**policy.rule, "threshold": threshold},
+        rule=rule,
         evidence={**policy.evidence, "tightened_from": policy.version, "audits": found.report.n},
     )
-    said = {"version": stricter.version, "tightened_from": policy.version, "threshold": threshold}
+    said = {"version": stricter.version, "tightened_from": policy.version, **rule}
     record(policy.project, MACHINE, "policy_tightened", stricter, new=said)
     return stricter
+
+
+def _thresholds(rule: Mapping[str, Any]) -> list[float]:
+    """Every threshold of a rule: its own, of a cascade's stages, of groups of labels."""
+    found = [*rule["threshold"].values(), *rule.get("groups", {}).get("threshold", ())]
+    for stage in rule.get("stages", ()):
+        found += stage["threshold"].values()
+    return [value for value in found if value is not None]
+
+
+def _raised_to(rule: Mapping[str, Any], least: float | None) -> dict[str, Any]:
+    """The rule with every threshold at `least` or above; accepting nothing where that is None."""
+
+    def raised(value: float | None) -> float | None:
+        return None if value is None or least is None else max(value, least)
+
+    def sides(threshold: Mapping[str, float | None]) -> dict[str, float | None]:
+        return {side: raised(value) for side, value in threshold.items()}
+
+    made = {**rule, "threshold": sides(rule["threshold"])}
+    if "stages" in rule:
+        made["stages"] = [
+            {**stage, "threshold": sides(stage["threshold"])} for stage in rule["stages"]
+        ]
+    if "groups" in rule:
+        groups = rule["groups"]
+        made["groups"] = {**groups, "threshold": [raised(one) for one in groups["threshold"]]}
+    return made
 
 
 def _raised(found: Watched) -> float | None:
@@ -162,7 +193,7 @@ def _raised(found: Watched) -> float | None:
         ((one.draw.decision.confidence or 0.0, one) for one in found.observations),
         key=lambda pair: pair[0],
     )
-    in_use = [t for t in found.policy.rule["threshold"].values() if t is not None]
+    in_use = _thresholds(found.policy.rule)
     for place, (confidence, _one) in enumerate(seen):
         kept = [one for _confidence, one in seen[place:]]
         bound = _share(kept).high

@@ -211,6 +211,34 @@ def test_a_certificates_error_goes_before_the_target(project: Project) -> None:
     assert enough(0.05, 0.05) == 59
 
 
+def test_a_promise_about_all_texts_is_held_to_the_share_that_was_accepted(
+    project: Project,
+) -> None:
+    certificate = {"promise": "joint", "alpha": 0.02, "rows": 500, "accepted": 250}
+    joint = active(project, certificate=certificate)
+    assert watched(joint).promised == pytest.approx(0.04)  # type: ignore[union-attr]
+
+
+def test_every_threshold_of_a_cascade_and_of_groups_is_raised(project: Project) -> None:
+    Project.objects.update(on_alarm="tighten")
+    rule = {
+        "validators": [],
+        "threshold": {"multiclass": 0.9},
+        "stages": [{"validators": [], "threshold": {"multiclass": 0.95, "yes": None}}],
+        "groups": {"of": {}, "threshold": [0.5, 0.99, None]},
+    }
+    policy = active(project, rule=rule)
+    observe(policy, [True] * 12, confidence=0.991)
+    observe(policy, [False] * 40, confidence=0.995)
+    alarm = check_policy(policy=policy)
+    assert alarm is not None
+    assert alarm.stricter is not None
+    made = alarm.stricter.rule
+    assert made["threshold"] == {"multiclass": 0.995}
+    assert made["stages"][0]["threshold"] == {"multiclass": 0.995, "yes": None}
+    assert made["groups"]["threshold"] == [0.995, 0.995, None]
+
+
 def test_closing_an_alarm_takes_a_reason_and_happens_once(policy: Policy) -> None:
     admin = make_member(policy.project, "admin")
     observe(policy, [True] * 15)
