@@ -29,6 +29,7 @@ from labeling.rules import text_hash
 from llm_worker.pipeline import cores, embeddings
 from llm_worker.pipeline.rerank import readable
 from llm_worker.pipeline.work import SomeTasksFailed
+from llm_worker.prompts.settings import ShotChoice
 from llm_worker.types import (
     Candidate,
     Document,
@@ -137,10 +138,10 @@ def requests_of(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationReques
     }
     ids = {entry[0] for ranking in rankings.values() for entry in ranking.candidates}
     labels = candidates_of(list(Label.objects.filter(pk__in=ids)))
-    vectors: NDArray[np.float32] = embeddings.vectors(row.task.text for row in rows)
+    vectors = _vectors(run, rows)
     documents = _documents(run, rows)
     requests = {}
-    for row, vector in zip(rows, vectors, strict=True):
+    for row in rows:
         candidates = [labels[entry[0]] for entry in rankings[row.task_id].candidates]
         requests[row.task_id] = ValidationRequest(
             task_id=row.task_id,
@@ -148,10 +149,24 @@ def requests_of(run: Run, rows: Sequence[PlanRow]) -> dict[int, ValidationReques
             question=question,
             candidates=tuple(candidates),
             asked_label_id=candidates[0].label_id if question == Question.BINARY else None,
-            text_vector=vector,
+            text_vector=vectors.get(row.task_id),
             documents=documents.get(row.task_id, ()),
         )
     return requests
+
+
+def _vectors(run: Run, rows: Sequence[PlanRow]) -> dict[int, NDArray[np.float32]]:
+    """By task, where a validator of the run compares vectors: encoding costs as much as some
+    validators do."""
+    if not any(_compares_vectors(validator) for validator in validators_of(run)):
+        return {}
+    found = embeddings.vectors(row.task.text for row in rows)
+    return {row.task_id: vector for row, vector in zip(rows, found, strict=True)}
+
+
+def _compares_vectors(validator: Validator) -> bool:
+    asking = validator.settings.get("asking", {})
+    return validator.kind == Validator.Kind.KNN or asking.get("choice") == ShotChoice.SIMILAR
 
 
 def candidates_of(labels: Sequence[Label]) -> dict[int, Candidate]:
