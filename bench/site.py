@@ -92,7 +92,7 @@ class Site:
 def peak_memory(parent: int) -> dict[str, float]:
     """Peak resident memory in MB of a process and its descendants, by what they run."""
     peaks: dict[str, float] = {}
-    for pid in _family(parent):
+    for pid in family(parent):
         status = Path(f"/proc/{pid}/status")
         line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         for entry in status.read_text().splitlines():
@@ -102,9 +102,10 @@ def peak_memory(parent: int) -> dict[str, float]:
     return dict(sorted(peaks.items()))
 
 
-def _family(parent: int) -> list[int]:
+def family(parent: int) -> list[int]:
+    """A process and all those that it and they started."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [parent, *(pid for child in children for pid in _family(int(child)))]
+    return [parent, *(pid for child in children for pid in family(int(child)))]
 
 
 def _role(command: list[str]) -> str:
