@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, event_fields, record
+from labeling.actions.tally import scoring_of
 from labeling.models import (
     Annotation,
     Event,
@@ -39,29 +40,62 @@ def accepted_by(policy: Policy, labels: Collection[int] = ()) -> QuerySet[Resolu
     return standing.filter(label__in=labels) if labels else standing
 
 
-@transaction.atomic
+def no_longer_taken(policy: Policy) -> QuerySet[Resolution]:
+    """The labels that stand by other versions of `policy` and that it would not take: accepted at
+    less than its threshold. Its `count()` is the preview.
+
+    Only versions that differ in nothing but thresholds are compared, for only theirs is the same
+    confidence; what an early stage of a cascade accepted stands.
+    """
+    scoring = scoring_of(policy.rule)
+    others = [
+        one.pk
+        for one in Policy.objects.filter(configuration=policy.configuration_id)
+        if one.pk != policy.pk and scoring_of(one.rule) == scoring
+    ]
+    threshold = policy.rule["threshold"].get("multiclass", policy.rule["threshold"].get("yes"))
+    last = len(policy.rule.get("stages", ()))
+    standing = Resolution.objects.current().filter(
+        Q(decision__stage__isnull=True) | Q(decision__stage=last),
+        source=Source.AUTO,
+        decision__policy__in=others,
+        revision=F("task__revision"),
+    )
+    return standing if threshold is None else standing.filter(decision__confidence__lt=threshold)
+
+
 def send_back(*, policy: Policy, by: Actor, labels: Sequence[Label] = ()) -> SendBack:
     """Withdraw what `policy` accepted, of these labels or of all, and let people label it.
 
     One row remembers which, so that `undo_send_back` can put back what nobody touched meanwhile.
     """
+    ids = [label.pk for label in labels]
+    return _send_back(policy, accepted_by(policy, ids), labels=ids, by=by)
+
+
+def send_back_no_longer_taken(*, policy: Policy, by: Actor) -> SendBack:
+    """Withdraw what other versions accepted and `policy` would not, and let people label it; undone
+    like any other."""
+    return _send_back(policy, no_longer_taken(policy), labels=[], by=by)
+
+
+@transaction.atomic
+def _send_back(
+    policy: Policy, chosen: QuerySet[Resolution], *, labels: list[int], by: Actor
+) -> SendBack:
     # Locked, so that nothing is accepted while this runs and is then missed.
     policy = Policy.objects.select_for_update(no_key=True).get(pk=policy.pk)
     made = SendBack.objects.create(
         project=policy.project,
         policy=policy,
-        labels=[label.pk for label in labels],
+        labels=labels,
         created_by=by if isinstance(by, Member) else None,
     )
     now = timezone.now()
-    tasks = list(
-        accepted_by(policy, made.labels).order_by("task_id").values_list("task_id", flat=True)
-    )
+    tasks = list(chosen.order_by("task_id").values_list("task_id", flat=True))
     for ids in _batches(tasks):
-        locked = list(
-            Task.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
-        )
-        standing = list(accepted_by(policy, made.labels).filter(task__in=locked))
+        locked = _locked(ids)
+        standing = list(chosen.filter(task__in=locked))
         Resolution.objects.filter(pk__in=[one.pk for one in standing]).update(
             current=False,
             withdrawn_at=now,
@@ -72,7 +106,7 @@ def send_back(*, policy: Policy, by: Actor, labels: Sequence[Label] = ()) -> Sen
         _history(standing, locked, made, by, "resolution_withdrawn")
         made.count += len(standing)
     if not made.count:
-        raise ActionRefused(_("No label stands by this policy, so there is nothing to send back."))
+        raise ActionRefused(_("No such label stands, so there is nothing to send back."))
     made.save(update_fields=["count"])
     said = {"version": policy.version, "count": made.count, "labels": made.labels}
     record(policy.project, by, "sent_back", made, new=said)
@@ -103,9 +137,7 @@ def undo_send_back(*, made: SendBack, by: Actor) -> SendBack:
     made.refresh_from_db()
     restored = 0
     for ids in _batches(list(_untouched(made).values_list("task_id", flat=True))):
-        locked = list(
-            Task.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
-        )
+        locked = _locked(ids)
         back = list(_untouched(made).filter(task__in=locked))
         Resolution.objects.filter(pk__in=[one.pk for one in back]).update(
             current=True, withdrawn_at=None, withdrawn_reason=""

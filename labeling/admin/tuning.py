@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import dispatch
@@ -32,6 +32,7 @@ from labeling.actions.preview import (
     seconds_a_task,
     stream_of,
 )
+from labeling.actions.send_back import no_longer_taken, send_back_no_longer_taken
 from labeling.actions.tally import scoring_of, uncounted
 from labeling.actions.weights import rule_with, sampled_stream, weighed
 from labeling.admin.base import actor, managed_by, project_shell
@@ -55,6 +56,11 @@ def urls() -> list[URLPattern]:
     return [
         path("<int:pk>/policies/", guarded(panel), name="labeling_project_tuning"),
         path("<int:pk>/policies/save/", guarded(save), name="labeling_project_tuning_save"),
+        path(
+            "<int:pk>/policies/send-back/",
+            guarded(send_back),
+            name="labeling_project_tuning_send_back",
+        ),
         path(
             "<int:pk>/policies/activate/",
             guarded(activate),
@@ -173,6 +179,8 @@ def panel(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "admin/tuning/page.html", shell)
     if uncounted(policy).exists():
         dispatch.tally(policy.pk)
+    if policy.status == Policy.Status.ACTIVE:
+        shell["no_longer"] = no_longer_taken(policy).count()
     asked = any(side in request.GET for side in policy.rule["threshold"])
     form = ThresholdForm(policy, request.GET) if asked else ThresholdForm(policy)
     shell["form"] = form
@@ -202,8 +210,7 @@ def _chosen(policies: Sequence[Policy], version: str) -> Policy | None:
 def save(request: HttpRequest, pk: int) -> HttpResponse:
     """A new draft version with the thresholds that were looked at."""
     project = get_object_or_404(managed_by(request.user), pk=pk)
-    version = request.POST.get("version", "")
-    policy = get_object_or_404(project.policies, version=version if version.isdecimal() else 0)
+    policy = _named(project, request.POST.get("version", ""))
     form = ThresholdForm(policy, request.POST)
     if not form.is_valid():
         messages.error(request, _("A threshold is a number from 0 to 1, or empty."))
@@ -227,11 +234,7 @@ def save(request: HttpRequest, pk: int) -> HttpResponse:
 def activate(request: HttpRequest, pk: int) -> HttpResponse:
     """Let a version decide; going back to an earlier one is the same."""
     project = get_object_or_404(managed_by(request.user), pk=pk)
-    version = request.POST.get("version", "")
-    policy = get_object_or_404(
-        project.policies.select_related("project", "configuration"),
-        version=version if version.isdecimal() else 0,
-    )
+    policy = _named(project, request.POST.get("version", ""))
     try:
         activate_policy(policy=policy, by=actor(request, project))
     except ActionRefused as refusal:
@@ -240,6 +243,31 @@ def activate(request: HttpRequest, pk: int) -> HttpResponse:
         said = _("Version %(version)d decides from now on, and for the tasks that wait for people.")
         messages.success(request, said % {"version": policy.version})
     return redirect(_address(project, policy.version))
+
+
+@require_POST
+def send_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """What earlier versions accepted and this one would not goes to people."""
+    project = get_object_or_404(managed_by(request.user), pk=pk)
+    policy = _named(project, request.POST.get("version", ""))
+    try:
+        made = send_back_no_longer_taken(policy=policy, by=actor(request, project))
+    except ActionRefused as refusal:
+        messages.error(request, refusal.message)
+    else:
+        said = ngettext(
+            "%(n)d task goes back to people. Until somebody answers, the page Audit undoes it.",
+            "%(n)d tasks go back to people. Until somebody answers, the page Audit undoes it.",
+            made.count,
+        )
+        messages.success(request, said % {"n": made.count})
+    return redirect(_address(project, policy.version))
+
+
+def _named(project: Project, version: str) -> Policy:
+    """The project's policy of this version, or 404."""
+    policies = project.policies.select_related("project", "configuration")
+    return get_object_or_404(policies, version=version if version.isdecimal() else 0)
 
 
 def _address(project: Project, version: int) -> str:

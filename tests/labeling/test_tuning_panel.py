@@ -13,10 +13,15 @@ from labeling.actions.errors import ActionRefused
 from labeling.actions.policy_comparison import compare
 from labeling.actions.policy_versions import set_by_hand
 from labeling.actions.preview import judged, preview, reliability, stream_of
+from labeling.actions.send_back import (
+    no_longer_taken,
+    send_back_no_longer_taken,
+    undo_send_back,
+)
 from labeling.actions.stream_sample import draw_sample
 from labeling.actions.tally import tally_runs
 from labeling.actions.weights import sampled_stream, weighed
-from labeling.models import Event, Policy, Role, Run, StreamSample
+from labeling.models import Event, Policy, Resolution, Role, Run, SendBack, StreamSample
 from labeling.statistics import tally
 from tests.labeling.builders import label_of, make_annotation, make_benchmark_item, make_member
 from tests.labeling.rest import user_of
@@ -196,7 +201,7 @@ def test_a_version_is_activated_and_the_one_before_comes_back(scene: Scene, poli
         assert str(active.version) == version
 
 
-@pytest.mark.parametrize("name", ["", "_save", "_activate"])
+@pytest.mark.parametrize("name", ["", "_save", "_activate", "_send_back"])
 @pytest.mark.parametrize("role", [Role.REGULAR, Role.EXPERT])
 def test_only_admins_of_the_project_find_the_panel(
     scene: Scene, policy: Policy, name: str, role: str
@@ -222,6 +227,46 @@ def test_two_versions_are_compared_at_their_own_thresholds(scene: Scene, policy:
     assert found.only_second.n == 0
     page = words(admin_of(scene).get(address(scene), {"version": "1", "against": "2"}))
     assert "both take 1 rows alike, 0 of them rightly" in page
+
+
+def accepted_at_all_confidences(scene: Scene, policy: Policy) -> None:
+    """Have the policy decide the stream: it takes the two surest of the four tasks."""
+    Policy.objects.filter(pk=policy.pk).update(status=Policy.Status.ACTIVE)
+    scene.decide()
+    assert Resolution.objects.current().filter(source="auto").count() == 2
+
+
+def test_what_a_stricter_version_would_not_take_goes_back_and_comes_back(
+    scene: Scene, policy: Policy
+) -> None:
+    accepted_at_all_confidences(scene, policy)
+    client = admin_of(scene)
+    client.post(address(scene, "_save"), {"version": "1", "multiclass": "0.85"})
+    client.post(address(scene, "_activate"), {"version": "2"})
+    page = words(client.get(address(scene)))
+    assert "1 task was accepted by an earlier version and would not be by this one" in page
+    said = words(client.post(address(scene, "_send_back"), {"version": "2"}, follow=True))
+    assert "1 task goes back to people" in said
+    back = Resolution.objects.get(withdrawn_at__isnull=False)
+    assert back.decision is not None
+    assert back.decision.confidence == pytest.approx(0.8)
+    assert back.task.status == "deferred"
+    undo_send_back(made=SendBack.objects.get(), by="test")
+    back.refresh_from_db()
+    assert back.current
+    assert Event.objects.filter(verb="send_back_undone").exists()
+
+
+def test_a_version_with_other_weights_is_no_reason_to_send_anything_back(
+    scene: Scene, policy: Policy
+) -> None:
+    accepted_at_all_confidences(scene, policy)
+    other = scene.policy("draft", multiclass=0.99)
+    Policy.objects.filter(pk=other.pk).update(rule={**other.rule, "least_mass": 0.5})
+    other.refresh_from_db()
+    assert no_longer_taken(other).count() == 0
+    with pytest.raises(ActionRefused, match="nothing to send back"):
+        send_back_no_longer_taken(policy=other, by="test")
 
 
 # --- Other weights ------------------------------------------------------------------------------
