@@ -1,7 +1,8 @@
 """What the verdicts of one task come to under a policy's rule. Writes nothing.
 
 `Policy.rule` is read here: `{"pool", "validators", "threshold"}`, and where they are wanted
-`"weights"`, `"temperature"`, `"floor"` (see `statistics.pooling`), `"least_mass"` and `"stages"`.
+`"weights"`, `"temperature"`, `"floor"` (see `statistics.pooling`), `"least_mass"`, `"stages"`, and
+what `labeling.actions.confidence` reads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from labeling.actions.confidence import confidence_of, threshold_of
 from labeling.models import (
     DeferReason,
     Outcome,
@@ -141,7 +143,11 @@ def opinion_at(
         return Opinion(Outcome.DEFER, None, None, reason)
     pooled = pool(rule, {verdict.validator_id: verdict.probabilities for verdict in relevant})
     asked = relevant[0].asked_label_id
-    found = _settled(question, stage.threshold, pooled, asked)
+    whole = stage.validators == frozenset(rule["validators"])
+    if question != Question.BINARY and whole:
+        found = _whole_opinion(rule, pooled, relevant, evidence)
+    else:
+        found = _settled(question, stage.threshold, pooled, asked)
     lacking = _lowest_mass(rule, relevant)
     if lacking is None:
         return found
@@ -194,6 +200,23 @@ def _multiclass_opinion(
     if option == UNK:
         return Opinion(Outcome.DEFER, None, confidence, DeferReason.UNK)
     accept_at = threshold.get("multiclass")
+    if accept_at is None or confidence < accept_at:
+        return Opinion(Outcome.DEFER, int(option), confidence, DeferReason.LOW_CONFIDENCE)
+    return Opinion(Outcome.ACCEPT, int(option), confidence)
+
+
+def _whole_opinion(
+    rule: Mapping[str, Any],
+    pooled: Mapping[str, float],
+    verdicts: Sequence[Verdict],
+    evidence: Evidence,
+) -> Opinion:
+    """By all validators together: with the rule's scorer, calibration and groups of labels."""
+    option, confidence = best_option(pooled)
+    if option == UNK:
+        return Opinion(Outcome.DEFER, None, confidence, DeferReason.UNK)
+    confidence = confidence_of(rule, option, pooled, verdicts, evidence.ranking)
+    accept_at = threshold_of(rule, rule["threshold"], option)
     if accept_at is None or confidence < accept_at:
         return Opinion(Outcome.DEFER, int(option), confidence, DeferReason.LOW_CONFIDENCE)
     return Opinion(Outcome.ACCEPT, int(option), confidence)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +14,7 @@ from labeling.actions.events import Actor, record
 from labeling.actions.opinion import opinion
 from labeling.actions.pool_rule import pool_rule
 from labeling.actions.rerun import decide_again
-from labeling.actions.scored import Scored, scored_items
+from labeling.actions.scored import rows_hash, scored_items
 from labeling.actions.tuning import evidence_of, thresholds_of, tune, tune_stages
 from labeling.models import (
     Configuration,
@@ -82,7 +80,7 @@ def fit_policy(
         "target_accuracy": target,
         "rows": len(scored),
         "not_scored": unscored,
-        "rows_hash": _rows_hash(scored),
+        "rows_hash": rows_hash(scored),
         "pool": pooled_evidence,
         "tuned": evidence_of(tuned),
         **({"stages": stages, "left_to_all": len(left)} if stages is not None else {}),
@@ -110,14 +108,6 @@ def _save(
     )
     record(project, by, "policy_fitted", policy, new={"version": policy.version, **policy.rule})
     return policy
-
-
-def _rows_hash(scored: Sequence[Scored]) -> str:
-    rows = [
-        [row.item.task_id, row.item.reference, row.item.reference_label_id, sorted(row.conf_labels)]
-        for row in scored
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 @transaction.atomic

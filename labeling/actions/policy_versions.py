@@ -38,7 +38,8 @@ def set_by_hand(*, policy: Policy, rule: Mapping[str, Any], note: str, by: Actor
         project=project,
         version=latest + 1,
         configuration_id=policy.configuration_id,
-        rule=dict(rule),
+        # Set by hand, one threshold holds for all labels.
+        rule={key: value for key, value in rule.items() if key != "groups"},
         evidence={"kind": "manual", "based_on": policy.version, "note": note},
         created_by=by if isinstance(by, Member) else None,
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from django.db.models import QuerySet
 
 from labeling import rules
 from labeling.actions.opinion import Evidence
@@ -36,12 +40,16 @@ class Scored:
 def scored_items(configuration: Configuration, parts: Sequence[str]) -> tuple[list[Scored], int]:
     """Settled benchmark items of `parts` with the newest verdicts under `configuration`, and how
     many settled items had none (not scored, so not counted)."""
+    items = BenchmarkItem.objects.filter(project_id=configuration.project_id, part__in=parts)
+    return scored_of(configuration, items.exclude(reference=ReferenceOutcome.OPEN))
+
+
+def scored_of(
+    configuration: Configuration, chosen: QuerySet[BenchmarkItem]
+) -> tuple[list[Scored], int]:
+    """The same for any benchmark items, settled or not."""
     items = list(
-        BenchmarkItem.objects.filter(project_id=configuration.project_id, part__in=parts)
-        .exclude(reference=ReferenceOutcome.OPEN)
-        .prefetch_related("reference_conf_labels")
-        .select_related("task")
-        .order_by("pk")
+        chosen.prefetch_related("reference_conf_labels").select_related("task").order_by("pk")
     )
     evidence = _newest_evidence(configuration, items)
     scored = [
@@ -77,3 +85,12 @@ def _newest_evidence(
         if newest is not None and newest.run_id == verdict.run_id:
             evidence[verdict.task_id].verdicts.append(verdict)
     return {task_id: found for task_id, found in evidence.items() if found.verdicts}
+
+
+def rows_hash(scored: Sequence[Scored]) -> str:
+    """Changes when a row comes or goes, or its reference is another."""
+    rows = [
+        [row.item.task_id, row.item.reference, row.item.reference_label_id, sorted(row.conf_labels)]
+        for row in scored
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +21,8 @@ MAX_NAME = 200
 MAX_KEY = 100
 MAX_DESCRIPTION = 5000
 MAX_EXAMPLES = 50
+# The most characters in which a mended typing mistake differs.
+TYPO = 3
 UNK = "unk"
 CONF = "conf"
 
@@ -141,6 +144,7 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
     latest = project.taxonomies.order_by("-number").first()
     if latest is not None and latest.content_hash == digest:
         return latest
+    changed = _more_than_typos(standing, specs) if latest is not None else False
     _free_names(project, standing, specs)
     ids = [_save_label(project, standing.get(spec.key), spec) for spec in specs]
     version = TaxonomyVersion.objects.create(
@@ -158,6 +162,8 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
         old={"version": latest.number, "labels": len(latest.label_ids)} if latest else None,
         new={"version": version.number, "labels": len(ids)},
     )
+    if changed:
+        _void_certificates(project, version.number, by)
     return version
 
 
@@ -189,6 +195,46 @@ def describe_labels(
     if new:
         record(project, by, "labels_described", version, new={"labels": sorted(new)})
     return version
+
+
+def _more_than_typos(standing: Mapping[str, Label], specs: Sequence[LabelSpec]) -> bool:
+    """Whether labels come, go or are described otherwise by now. Names and descriptions that differ
+    in a few characters are mended typing mistakes."""
+    active = {key: label for key, label in standing.items() if label.retired_at is None}
+    if set(active) != {spec.key for spec in specs}:
+        return True
+    return not all(_same_label(active[spec.key], spec) for spec in specs)
+
+
+def _same_label(label: Label, spec: LabelSpec) -> bool:
+    examples = (label.examples, label.counter_examples) == (spec.examples, spec.counter_examples)
+    return (
+        examples and _alike(label.name, spec.name) and _alike(label.description, spec.description)
+    )
+
+
+def _alike(old: str, new: str) -> bool:
+    """Equal but for case, spaces, and one character, two from 50 on, three from 100 on."""
+    one, other = " ".join(old.casefold().split()), " ".join(new.casefold().split())
+    if one == other:
+        return True
+    if not one or not other or abs(len(one) - len(other)) > TYPO:
+        return False
+    pairs = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    edits = sum(max(b - a, d - c) for kind, a, b, c, d in pairs if kind != "equal")
+    # A digit is never a typing mistake: "over 100" is not "over 1000".
+    digits = "".join(filter(str.isdigit, one)) == "".join(filter(str.isdigit, other))
+    return digits and edits <= min(TYPO, 1 + len(one) // 50)
+
+
+def _void_certificates(project: Project, number: int, by: Actor) -> None:
+    """A certificate holds for the labels that it was given for (DESIGN 8.2)."""
+    reason = _("The labels have changed since (version %(n)d of the label set).") % {"n": number}
+    certified = project.policies.filter(certificate__isnull=False, void_reason="")
+    for policy in certified:
+        policy.void_reason = reason
+        policy.save(update_fields=["void_reason"])
+        record(project, by, "certificate_voided", policy, new={"labels": number})
 
 
 def _free_names(

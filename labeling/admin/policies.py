@@ -104,7 +104,7 @@ class PolicyAdmin(ProjectAdmin):
 
     @admin.display(boolean=True, description=gettext_lazy("certified"))
     def certified(self, policy: Policy) -> bool:
-        return policy.certificate is not None
+        return policy.is_certified
 
     @admin.display(description=gettext_lazy("rule"))
     def rule_shown(self, policy: Policy) -> SafeString:

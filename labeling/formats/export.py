@@ -276,7 +276,7 @@ class _Chunk:
             "run": run.pk if run else None,
             "policy": policy.version if policy else None,
             "configuration": run.configuration.content_hash if run else None,
-            "certified": by_policy and policy is not None and policy.certificate is not None,
+            "certified": by_policy and policy is not None and policy.is_certified,
             "confidence": decision.confidence if decision else None,
             "deferred_because": (decision.reason or None) if decision else None,
             "audit_drawn": task.pk in self.drawn,

@@ -22,7 +22,7 @@ from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, 
 from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.event import Event
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
-from labeling.models.policy import Policy
+from labeling.models.policy import DeltaLedger, DeltaTest, LedgerRow, Policy
 from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
 from labeling.models.preview import PromptPreview
 from labeling.models.project import (
@@ -71,6 +71,8 @@ __all__ = [
     "Configuration",
     "Decision",
     "DeferReason",
+    "DeltaLedger",
+    "DeltaTest",
     "Document",
     "Embedding",
     "Event",
@@ -81,6 +83,7 @@ __all__ = [
     "Label",
     "LabelAlias",
     "Lease",
+    "LedgerRow",
     "MachineSeen",
     "Member",
     "ModelVersion",

@@ -129,16 +129,31 @@ def threshold_grid(
     if not len(grid) or rows < 1:
         return grid[:0]
     accepted, errors = _counts(tune_scores, tune_wrong, grid)
-    expected = accepted / len(tune_scores) * rows
+    return grid[
+        first_test(accepted, errors, of=len(tune_scores), rows=rows, alpha=alpha, delta=delta) :
+    ]
+
+
+def first_test(
+    accepted: NDArray[np.int64],
+    errors: NDArray[np.int64],
+    *,
+    of: int,
+    rows: int,
+    alpha: float,
+    delta: float,
+) -> int:
+    """Where a sequence of rules, strict to loose, is best tested first: by what each accepts and
+    gets wrong among `of` rows of *tune*, if `rows` rows certify. Their number if nowhere."""
+    expected = accepted / of * rows
     need = least_accepted(alpha, delta)
     enough = expected - START_MARGIN * np.sqrt(expected * (1 - expected / rows)) >= need
     if not enough.any():
-        return grid[expected >= need][-1:]
-    grid, accepted, errors = grid[enough], accepted[enough], errors[enough]
-    n = expected[enough].astype(np.int64)
+        return len(accepted) - 1 if len(accepted) and expected[-1] >= need else len(accepted)
+    n = expected.astype(np.int64)
     # Half an error more than were seen: no error among a few rows does not say that there is none.
     chance = binom.cdf(critical_errors(n, alpha, delta), n, (errors + 0.5) / (accepted + 1))
-    return grid[int(np.argmax(chance)) :]
+    return int(np.argmax(np.where(enough, chance, -1.0)))
 
 
 def certify_conditional(
@@ -151,15 +166,29 @@ def certify_conditional(
     threshold accepts, the errors among them are binomial; so each p-value is exact, and testing in
     a fixed order up to the first failure keeps the chance of any false refusal at delta.
     """
-    check_levels(alpha, delta)
     accepted, errors = _counts(scores, wrong, grid)
+    return certify_counts(accepted, errors, grid=grid, rows=len(scores), alpha=alpha, delta=delta)
+
+
+def certify_counts(
+    accepted: NDArray[np.int64],
+    errors: NDArray[np.int64],
+    *,
+    grid: Scores,
+    rows: int,
+    alpha: float,
+    delta: float,
+) -> Certified:
+    """The same for any sequence of rules fixed beforehand, named by the numbers of `grid`: what
+    each accepts of the certifying rows and gets wrong among them."""
+    check_levels(alpha, delta)
     p_values = np.where(accepted > 0, binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0)
     at, tested = _last_held(p_values <= delta)
     if at is None:
-        return Certified(None, 0, 0, len(scores), tested)
+        return Certified(None, 0, 0, rows, tested)
     n, e = int(accepted[at]), int(errors[at])
     return Certified(
-        float(grid[at]), n, e, len(scores), tested, float(p_values[at]), upper_bound(e, n, delta)
+        float(grid[at]), n, e, rows, tested, float(p_values[at]), upper_bound(e, n, delta)
     )
 
 
@@ -187,6 +216,25 @@ def certify_joint(scores: Scores, wrong: Flags, *, epsilon: float, delta: float)
         float(p_values[at]),
         upper_bound(e, rows, delta),
     )
+
+
+def certify_off_topic(scores: Scores, *, share: float, delta: float) -> float | None:
+    """The lowest threshold at which at most `share` of the texts that fit no label are accepted;
+    `scores`, shape (n,), are those of such texts, NaN where nothing could be accepted.
+
+    What is accepted of them only grows as the threshold falls, so one walk does. None where there
+    are too few of them even if none is accepted.
+    """
+    check_levels(share, delta)
+    n = len(scores)
+    if not n or binomial_p(0, n, share) > delta:
+        return None
+    grid = np.unique(scores[~np.isnan(scores)])[::-1]
+    accepted = _counts(scores, np.ones(n, bool), grid)[0]
+    at, _tested = _last_held(binom.cdf(accepted, n, share) <= delta)
+    if at is not None:
+        return float(grid[at]) if at + 1 < len(grid) else -math.inf
+    return float(np.nextafter(grid[0], np.inf)) if len(grid) else -math.inf
 
 
 def certify_weighted(

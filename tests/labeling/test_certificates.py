@@ -18,6 +18,7 @@ from labeling.statistics.certificates import (
     binomial_p,
     certify_conditional,
     certify_joint,
+    certify_off_topic,
     certify_weighted,
     critical_errors,
     delta_of_test,
@@ -254,6 +255,21 @@ def test_tuning_in_the_ordinary_way_breaks_the_same_promise() -> None:
         found = loosest_threshold(scores, ~wrong, target=0.9)
         violations += found is not None and true_error(found.threshold) > 0.1
     assert violations > 60
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold"),
+    [
+        (np.full(22, np.nan), -math.inf),
+        (np.full(21, np.nan), None),
+        (np.append(np.full(40, 0.2), 0.9), 0.9),
+        (np.append(np.full(21, 0.2), 0.9), float(np.nextafter(0.9, 1))),
+        (NOTHING, None),
+    ],
+)
+def test_off_topic_texts_bound_the_threshold(scores: Floats, threshold: float | None) -> None:
+    """With none accepted 22 rows say "at most 10 %" (0.9 ** 22 < 0.1), with one it takes 38."""
+    assert certify_off_topic(scores, share=0.1, delta=0.1) == threshold
 
 
 # --- Betting ------------------------------------------------------------------------------------

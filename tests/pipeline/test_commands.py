@@ -68,7 +68,7 @@ def test_from_a_file_of_texts_to_labeled_data(shop: Project, stream_file: Path) 
     assert policy.evidence["rows"] == n
     assert policy.rule["threshold"]["multiclass"] is not None
     assert f"Policy v1: thresholds {policy.rule['threshold']}" in said
-    assert "accuracy of the accepted on certify and test: nothing to measure" in said
+    assert "accuracy of the accepted on test: nothing to measure" in said
 
     more = ["where is my late parcel please", "how do I redeem my gift card", "qqq zzz"]
     fresh = world.write_csv(stream_file.with_name("more.csv"), [{"text": text} for text in more])
@@ -85,8 +85,8 @@ def test_a_policy_is_measured_where_there_is_something_to_measure(
     shop: Project, stream_file: Path
 ) -> None:
     make_stream_a_benchmark(shop)
-    BenchmarkItem.objects.filter(task__external_id__in=["s0", "s1"]).update(part="certify")
-    BenchmarkItem.objects.filter(task__external_id="s2").update(part="test")
+    BenchmarkItem.objects.filter(task__external_id__in=["s0", "s1", "s2"]).update(part="test")
+    BenchmarkItem.objects.filter(task__external_id="s3").update(part="certify")
     command("classify", world.SLUG, str(stream_file))
     command("run_pipeline", world.SLUG, "--wait")
     said = command("fit_policy", world.SLUG, "--target", "0.5")

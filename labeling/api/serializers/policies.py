@@ -6,6 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from labeling.actions.certificate_words import certificate_notes
+from labeling.actions.policy_kinds import KINDS, TUNED
+from labeling.actions.scorer_rule import CALIBRATIONS
 from labeling.api.base import StrictSerializer
 from labeling.models import Part, Policy, TaskStatus
 from labeling.statistics.pooling import MEAN, POOLS
@@ -22,6 +25,12 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
     certificate = serializers.DictField(
         allow_null=True, help_text="Null for a rule that was tuned and not certified."
     )
+    certified = serializers.BooleanField(
+        source="is_certified", help_text="Whether there is a certificate that still holds."
+    )
+    notes = serializers.SerializerMethodField(
+        help_text="What changed since the certificate was given, in sentences."
+    )
 
     class Meta:
         model = Policy
@@ -33,10 +42,15 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
             "rule",
             "evidence",
             "certificate",
+            "certified",
+            "notes",
             "created_at",
             "activated_at",
             "paused_at",
         ]
+
+    def get_notes(self, policy: Policy) -> list[str]:
+        return certificate_notes(policy)
 
 
 class FitSerializer(StrictSerializer):
@@ -63,6 +77,39 @@ class FitSerializer(StrictSerializer):
         help_text="Probability on the options below which an answer settles nothing. Default: the "
         "project's.",
     )
+    rule = serializers.ChoiceField(
+        KINDS,
+        default=TUNED,
+        help_text="tuned: the loosest threshold that reaches the target on tune. manual: "
+        "`threshold`. people: as good as the regular annotators on the same tasks, less `margin`. "
+        "conditional: at most `alpha` of the accepted are wrong, joint: at most `alpha` of all are "
+        "accepted and wrong, each with confidence 1 - `delta`, tested on certify.",
+    )
+    threshold = serializers.FloatField(required=False, min_value=0.0, max_value=1.0)
+    margin = serializers.FloatField(default=0.0, min_value=0.0, max_value=1.0)
+    alpha = serializers.FloatField(
+        required=False, help_text="Default: what the project's target accuracy leaves."
+    )
+    delta = serializers.FloatField(default=0.1)
+    groups = serializers.IntegerField(
+        default=0, min_value=0, max_value=50, help_text="Promise it for so many groups of labels."
+    )
+    each_alone = serializers.BooleanField(
+        default=False, help_text="For each group alone, not for all at once."
+    )
+    off_topic = serializers.FloatField(
+        required=False, help_text="Accept at most this share of the texts that fit no label."
+    )
+    open_as_errors = serializers.BooleanField(
+        default=False, help_text="Rows that are not settled yet count as errors."
+    )
+    fresh = serializers.BooleanField(
+        default=False, help_text="Certify with rows that no test has used."
+    )
+    scorer = serializers.BooleanField(
+        default=False, help_text="Rank by more than the probability where that is better on tune."
+    )
+    calibration = serializers.ChoiceField(list(CALIBRATIONS), required=False)
 
 
 class PreviewSerializer(StrictSerializer):

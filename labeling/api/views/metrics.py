@@ -55,7 +55,7 @@ def _policy(policy: Policy | None) -> dict[str, Any] | None:
         return None
     return {
         "version": policy.version,
-        "certified": policy.certificate is not None,
+        "certified": policy.is_certified,
         "parts": {str(part): asdict(measure(policy, [part])) for part in (Part.CERTIFY, Part.TEST)},
     }
 

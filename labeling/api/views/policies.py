@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from labeling.access import Right
 from labeling.actions.errors import ActionRefused
 from labeling.actions.policy import activate_policy, fit_policy, measure
+from labeling.actions.policy_kinds import give_rule, starting_target, wanted_of
 from labeling.actions.runs import configuration_for
 from labeling.api.base import NewestFirst, ProjectEndpoint, page_of, read, read_query
 from labeling.api.schema import answers
@@ -66,18 +67,19 @@ class PoliciesView(ProjectEndpoint):
         tags=["policies"],
     )
     def post(self, request: Request, slug: str) -> Response:
-        """Fit a draft policy on the part “tune”: the loosest threshold that reaches the target
-        there. It decides nothing before it is activated."""
+        """Fit a draft policy on the part “tune”, and give it the rule that is wanted; a certified
+        one spends some of the confidence of its rows. It decides nothing before it is activated."""
         body = read(FitSerializer, request)
         policy = fit_policy(
             project=self.project,
             configuration=configuration_of(self.project, body.get("model_version")),
-            target=body.get("target_accuracy", self.project.target_accuracy),
+            target=starting_target(self.project, body.get("target_accuracy"), body.get("alpha")),
             by=self.member,
             pool=body["pool"],
             least_mass=body.get("least_mass"),
             cascade=body["cascade"],
         )
+        policy = give_rule(policy=policy, wanted=wanted_of(body, self.project), by=self.member)
         return Response(PolicySerializer(policy).data, status=status.HTTP_201_CREATED)
 
 
