@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from labeling.admin.base import look_at
 from labeling.models import (
+    Alarm,
     Annotation,
     ApiToken,
     Artifact,
     AuditDraw,
+    AuditObservation,
     BenchmarkAnswer,
     BenchmarkDraw,
     BenchmarkItem,
@@ -35,6 +37,7 @@ from labeling.models import (
     Resolution,
     Retrieved,
     Run,
+    SendBack,
     StageTiming,
     StreamSample,
     SupersededText,
@@ -43,6 +46,7 @@ from labeling.models import (
     TaxonomyVersion,
     Validator,
     Verdict,
+    WeekProfile,
 )
 
 TASK = "task__project"
@@ -233,6 +237,31 @@ look_at(
     project=TASK,
     related=["task", "label", "policy"],
 )
+look_at(
+    AuditObservation,
+    "draw",
+    "policy",
+    "label",
+    "wrong",
+    "probability",
+    "current",
+    "observed_at",
+    project="policy__project",
+    related=["draw", "policy", "label"],
+    filters=["wrong", "current"],
+)
+look_at(Alarm, "project", "policy", "did", "created_at", "closed_at", related=["project", "policy"])
+look_at(
+    SendBack,
+    "project",
+    "policy",
+    "count",
+    "created_at",
+    "undone_at",
+    "restored",
+    related=["project", "policy"],
+)
+look_at(WeekProfile, "project", "week", "rows", "computed_at", related=["project"])
 look_at(
     Annotation,
     "task",

@@ -180,10 +180,14 @@ class _Chunk:
         rejections = Rejection.objects.filter(task__in=ids, revision=F("task__revision"))
         for task_id, label_id in rejections.values_list("task_id", "label_id"):
             self.rejected[task_id].append(label_id)
-        self.experts: dict[int, list[str]] = defaultdict(list)
+        self.experts: dict[int, list[dict[str, Any]]] = defaultdict(list)
         answers = BenchmarkAnswer.objects.filter(item__task__in=ids, current=True)
-        for task_id, expert in answers.values_list("item__task_id", "expert").distinct():
-            self.experts[task_id].append(expert)
+        said = answers.order_by("expert").values_list("item__task_id", "expert", "member_id")
+        for task_id, expert, member in said.distinct():
+            # Who labeled here is a member; of an import only the name is known.
+            known = {"expert": expert} if member is None else names.member(member)
+            if known not in self.experts[task_id]:
+                self.experts[task_id].append(known)
 
     def _last_decisions(self, ids: list[int]) -> dict[int, Decision]:
         """The decision that settled a task; of tasks without one, the last live one about it."""
@@ -254,7 +258,7 @@ class _Chunk:
         if decision is not None and decision.policy_id is not None:
             return [{"policy": self.names.policies[decision.policy_id].version}]
         if standing.source == Source.BENCHMARK:
-            return [{"expert": expert} for expert in sorted(self.experts[task.pk])]
+            return self.experts[task.pk]
         if standing.source == Source.AGREEMENT:
             agreed = [a for a in self.annotations[task.pk] if _supports(a, standing)]
             return [self.names.member(pk) for pk in sorted({a.member_id for a in agreed})]
