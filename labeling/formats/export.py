@@ -185,7 +185,7 @@ class _Chunk:
         said = answers.order_by("expert").values_list("item__task_id", "expert", "member_id")
         for task_id, expert, member in said.distinct():
             # Who labeled here is a member; of an import only the name is known.
-            known = {"expert": expert} if member is None else names.member(member)
+            known = names.member(member) if member else {"expert": expert}
             if known not in self.experts[task_id]:
                 self.experts[task_id].append(known)
 
