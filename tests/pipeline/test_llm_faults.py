@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from labeling import rules
+from labeling.actions.runs import close_run
 from labeling.models import Decision, PlanRow, Project, Run, Stage, Verdict
 from llm_worker.clients import asking, breaker
 from llm_worker.clients.json_server import Patience
@@ -53,10 +54,12 @@ def proxy(
 
 
 def work_off_with_retries() -> None:
-    """As beat would, whose clock is put forward: until no task is due any more."""
+    """As beat would, whose clock is put forward: until no task is due any more, and runs close."""
     for _ in range(rules.MAX_ATTEMPTS + 1):
         world.work_off()
         PlanRow.objects.exclude(stage=Stage.DONE).update(due_at=timezone.now())
+    for run in Run.objects.filter(status=Run.Status.OPEN):
+        close_run(run)
 
 
 def check_nothing_twice(shop: Project) -> dict[int, str]:
