@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -14,12 +15,20 @@ from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import Actor, record
 from labeling.models import Member, Project, Registration, Validator
 
+KINDS = {
+    "vllm_server": "vllm",
+    "openai_server": "openai",
+    "decisions": "decisions",
+    "transformers_local": "transformers",
+    "vllm_offline": "vllm_offline",
+}
+"""The client that the settings of a validator name, to what `register_validator --kind` takes."""
 PATIENCE = datetime.timedelta(minutes=10)
 """After which a probe that has not ended is given up: its worker died."""
 
 
 def ask_registration(*, project: Project, options: dict[str, Any], by: Actor) -> Registration:
-    """Have a worker probe a server and put its model in use. Refuses while another one is open."""
+    """Have a worker probe a model and put it in use. Refuses while another one is open."""
     try:
         with transaction.atomic():
             registration = Registration.objects.create(
@@ -43,21 +52,54 @@ def ask_registration(*, project: Project, options: dict[str, Any], by: Actor) ->
 
 
 def ask_again(*, validator: Validator, by: Actor) -> Registration:
-    """Probe the server of `validator` again, with what it was registered with."""
-    last = (
-        validator.project.registrations.filter(validator__name=validator.name)
-        .exclude(status=Registration.Status.REFUSED)
-        .first()
-    )
-    if last is None:
+    """Probe the server of `validator` again, or its model, with what it was registered with."""
+    options = options_of(validator)
+    if options is None:
         raise ActionRefused(
             _(
-                "“%(name)s” was not registered on this page, so it is not known with what: fill in "
-                "the form, under the same name."
+                "The settings of “%(name)s” do not say how it was registered: fill in the form, "
+                "under the same name."
             )
             % {"name": validator.name}
         )
-    return ask_registration(project=validator.project, options=last.options, by=by)
+    return ask_registration(project=validator.project, options=options, by=by)
+
+
+def options_of(validator: Validator) -> dict[str, Any] | None:
+    """What an LLM validator was registered with, on a page or by a command, read from its settings;
+    None where they do not say it."""
+    settings = validator.settings
+    try:
+        kind = KINDS[settings["client"]]
+        asking = settings["asking"]
+        bias = settings.get("bias", {"remedy": "none"})  # before there was any
+        context = None if kind == "vllm" else settings["passport"]["context_tokens"]
+        return {
+            "name": validator.name,
+            "kind": kind,
+            "url": settings["url"],
+            "model": settings["model"],
+            # Before it was kept, what was read at a time is the most that may be read now.
+            "context": settings.get("context", context),
+            "language": settings["family"].split("-")[1],  # prob-en-1
+            "approach": asking["approach"],
+            "shots": asking["shots"],
+            "choice": asking["choice"],
+            "looks_alike": asking["looks_alike"],
+            "instructions": asking["instructions"],
+            "bias": _remedy(bias),
+            "api_key_env": settings["api_key_env"],
+            "reads_documents": settings["reads_documents"],
+        }
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _remedy(bias: Mapping[str, Any]) -> str:
+    """As `register_validator` takes it: two orders, or one for each candidate."""
+    if bias["remedy"] != "shifts":
+        return str(bias["remedy"])
+    return "shifts-2" if bias["orders"] == 2 else "shifts-5"
 
 
 def claim_registration(registration_id: int) -> Registration | None:

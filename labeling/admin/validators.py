@@ -27,17 +27,40 @@ SHOWN_REGISTRATIONS = 5
 
 
 class RegisterForm(forms.Form):
-    """What the job takes, under the names of `register_validator`'s options."""
+    """What the job takes, as `register_validator` offers it on the command line."""
 
     name = forms.CharField(max_length=100, label=gettext_lazy("Name of the validator"))
+    kind = forms.ChoiceField(
+        choices=[
+            ("vllm", gettext_lazy("a vLLM server")),
+            ("openai", gettext_lazy("another server with OpenAI's chat format")),
+            ("decisions", gettext_lazy("a server of decisions")),
+            ("transformers", gettext_lazy("a folder below LOCAL_MODELS, by transformers")),
+            ("vllm_offline", gettext_lazy("a folder below LOCAL_MODELS, by vLLM's engine")),
+        ],
+        label=gettext_lazy("Where the model is"),
+    )
     url = forms.URLField(
         max_length=500,
+        required=False,
         assume_scheme="http",
-        label=gettext_lazy("Address of the vLLM server"),
-        help_text=gettext_lazy("Such as http://127.0.0.1:8100/v1; VALIDATOR_HOSTS names its host."),
+        label=gettext_lazy("Address of the server"),
+        help_text=gettext_lazy(
+            "Such as http://127.0.0.1:8100/v1; VALIDATOR_HOSTS names its host. A model in a folder "
+            "has none."
+        ),
     )
     model = forms.CharField(
-        max_length=200, label=gettext_lazy("Model, under the name it is served by")
+        max_length=200,
+        label=gettext_lazy("Model, under the name it is served by, or its folder"),
+    )
+    context = forms.IntegerField(
+        required=False,
+        min_value=1,
+        label=gettext_lazy("Tokens that the model reads at a time"),
+        help_text=gettext_lazy(
+            "Where the server or the folder does not say it; a vLLM server always does."
+        ),
     )
     language = forms.ChoiceField(
         choices=[("en", "English"), ("ru", "Русский"), ("zh", "中文")],
@@ -53,6 +76,13 @@ class RegisterForm(forms.Form):
     )
     shots = forms.IntegerField(
         min_value=0, max_value=8, initial=0, label=gettext_lazy("Solved examples to show")
+    )
+    choice = forms.ChoiceField(
+        choices=[
+            ("fixed", gettext_lazy("the same to all tasks, chosen now")),
+            ("similar", gettext_lazy("to each task the most similar ones")),
+        ],
+        label=gettext_lazy("Which examples are shown"),
     )
     bias = forms.ChoiceField(
         choices=[
@@ -72,9 +102,32 @@ class RegisterForm(forms.Form):
             "invalid": gettext_lazy("A name of capital letters, digits and underscores.")
         },
     )
+    instructions = forms.CharField(
+        required=False,
+        max_length=3000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        label=gettext_lazy("How to decide, in place of our own words for that"),
+    )
+    looks_alike = forms.BooleanField(
+        required=False,
+        initial=True,
+        label=gettext_lazy("Show examples that only look alike on the label cards"),
+    )
     reads_documents = forms.BooleanField(
         required=False, label=gettext_lazy("Show it the documents found for a text")
     )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse at once what the job would refuse after a wait."""
+        given = super().clean() or {}
+        in_folder = given.get("kind") in ("transformers", "vllm_offline")
+        if in_folder and given.get("url"):
+            self.add_error("url", _("A model in a folder of this machine has no address."))
+        if not in_folder and "url" in given and not given["url"]:
+            self.add_error("url", _("A model behind a server needs the server's address."))
+        if given.get("kind") == "vllm" and given.get("context"):
+            self.add_error("context", _("A vLLM server says itself how much its model reads."))
+        return given
 
 
 class PricesForm(forms.Form):

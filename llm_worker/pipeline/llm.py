@@ -103,6 +103,7 @@ def register_llm(
         raise ActionRefused(str(error)) from error
     standing = project.validators.filter(name=name, active=True).first()
     more = {"client": client, "api_key_env": api_key_env, "shots_from": shots_from}
+    more["context"] = context
     fitted = _fitted_before(standing, {**more, **served.as_json()}) if bias == PRIOR else None
     try:
         chosen = fitted or bias_of(project, bias, client_of(client, served, key=key))
@@ -161,13 +162,15 @@ def _probed(client: str, url: str, key: str | None, model: str, how: Mapping[str
 
 
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes it the same validator: everything but the figures of the probe, which vary, and
-    when the rows for examples were counted."""
+    """What makes it the same validator: everything but the figures of the probe, which vary, when
+    the rows for examples were counted, and the stated context, which is part of the passport."""
     passport = settings.get("passport", {})
     kept = {key: value for key, value in passport.items() if key not in MEASURED}
     before = {"prefill": "continued", "switch": {}}  # validators from before had no other
     bias = asdict(NO_REMEDY) | {"offsets": []}
-    return {"bias": bias, **same_rows(settings), "passport": before | kept}
+    same = {"bias": bias, **same_rows(settings), "passport": before | kept}
+    same.pop("context", None)
+    return same
 
 
 def _fitted_before(standing: Validator | None, settings: Mapping[str, Any]) -> Bias | None:

@@ -39,10 +39,18 @@ SERVED: dict[str, Any] = {
     "client": "vllm_server",
     "url": "http://gpu1:8000/v1",
     "model": MARKUP,
-    "family": "en-1",
+    "family": "text-ru-1",
     "reads_documents": True,
     "api_key_env": "GPU1_KEY",
     "bias": {"remedy": "shifts", "orders": 2},
+    "asking": {
+        "approach": "text",
+        "instructions": "Doubt.",
+        "shots": 2,
+        "choice": "similar",
+        "fixed": [],
+        "looks_alike": False,
+    },
     "passport": {
         "server": "vllm 0.11",
         "context_tokens": 8192,
@@ -58,13 +66,18 @@ SERVED: dict[str, Any] = {
 }
 ASKED = {
     "name": "qwen",
+    "kind": "openai",
     "url": "http://127.0.0.1:8100/v1",
     "model": "m",
-    "language": "en",
-    "approach": "prob",
+    "context": 4096,
+    "language": "zh",
+    "approach": "reason_then_prob",
     "shots": 2,
-    "bias": "none",
+    "choice": "similar",
+    "bias": "shifts-5",
     "api_key_env": "GPU1_KEY",
+    "instructions": "Take the narrower label.",
+    "looks_alike": "on",
     "reads_documents": "on",
 }
 
@@ -220,7 +233,7 @@ def test_registering_leaves_the_work_to_a_job(client: Client, project: Project) 
     assert client.post(address(project, "register"), ASKED).status_code == 302
     row = Registration.objects.get()
     assert row.status == "waiting"
-    assert row.options == {**ASKED, "reads_documents": True}
+    assert row.options == {**ASKED, "looks_alike": True, "reads_documents": True}
     shown = client.get(address(project))
     assert "waiting for a worker" in words(shown)
     assert 'hx-trigger="every 2s"' in shown.content.decode()
@@ -231,13 +244,24 @@ def test_registering_leaves_the_work_to_a_job(client: Client, project: Project) 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("url", "no address"), ("api_key_env", "sk-secret"), ("name", ""), ("bias", "luck")],
+    "wrong",
+    [
+        {"url": "no address"},
+        {"url": ""},
+        {"api_key_env": "sk-secret"},
+        {"name": ""},
+        {"bias": "luck"},
+        {"kind": "oracle"},
+        {"kind": "transformers"},  # which has no address
+        {"kind": "vllm"},  # which says itself how much it reads
+        {"shots": 9},
+        {"instructions": "x" * 3001},
+    ],
 )
 def test_what_cannot_be_registered_is_said_at_once(
-    client: Client, project: Project, field: str, value: str
+    client: Client, project: Project, wrong: dict[str, Any]
 ) -> None:
-    answer = client.post(address(project, "register"), {**ASKED, field: value})
+    answer = client.post(address(project, "register"), {**ASKED, **wrong})
     assert answer.status_code == 422
     assert "errorlist" in answer.content.decode()
     assert not Registration.objects.exists()
@@ -273,17 +297,35 @@ def test_a_probe_whose_worker_died_is_given_up(client: Client, project: Project)
     assert "worker stopped" in words(client.get(address(project)))
 
 
-def test_probing_again_asks_with_what_it_was_registered_with(
+def test_probing_again_asks_with_what_stands_in_the_settings(
     client: Client, llm: Validator
 ) -> None:
-    url = address(llm.project, "probe", llm.pk)
-    assert "was not registered on this page" in words(client.post(url, follow=True))
-    client.post(address(llm.project, "register"), ASKED)
-    finish_registration(Registration.objects.get(), said="Done.", validator=llm)
-    client.post(url)
-    first, second = Registration.objects.order_by("pk")
-    assert first.options == second.options
-    assert second.is_open
+    client.post(address(llm.project, "probe", llm.pk))
+    assert Registration.objects.get().options == {
+        "name": "qwen",
+        "kind": "vllm",
+        "url": "http://gpu1:8000/v1",
+        "model": MARKUP,
+        "context": None,
+        "language": "ru",
+        "approach": "text",
+        "shots": 2,
+        "choice": "similar",
+        "looks_alike": False,
+        "instructions": "Doubt.",
+        "bias": "shifts-2",
+        "api_key_env": "GPU1_KEY",
+        "reads_documents": True,
+    }
+
+
+def test_a_validator_whose_settings_do_not_say_how_is_registered_by_the_form(
+    client: Client, project: Project
+) -> None:
+    odd = make_validator(project, "odd", settings={"client": "vllm_server"})
+    answer = client.post(address(project, "probe", odd.pk), follow=True)
+    assert "do not say how it was registered" in words(answer)
+    assert not Registration.objects.exists()
 
 
 # --- Comparing ----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.conf import LazySettings
 
+from labeling import dispatch
+from labeling.actions.registration import ask_again
 from labeling.models import Decision, Project, Verdict
 from tests.pipeline import world
 from tests.pipeline.test_commands import command, refusal
@@ -44,6 +46,22 @@ def test_a_model_in_a_folder_answers_without_any_server(shop: Project, models: P
     assert {verdict.route for verdict in verdicts} == {"forward_pass"}
     assert all(len(verdict.calls) == 2 for verdict in verdicts)
     assert "Unchanged: “own” v1" in register("--kind", "transformers", "--bias", "shifts-2")
+
+
+def test_a_validator_that_the_command_registered_is_probed_again_as_it_is(
+    shop: Project, models: Path, tmp_path: Path
+) -> None:
+    how = tmp_path / "how.txt"
+    how.write_text("Take the narrower label.")
+    asking = ["--shots", "2", "--no-look-alikes", "--instructions", str(how), "--language", "ru"]
+    register("--kind", "transformers", "--bias", "shifts-2", "--context", "2000", *asking)
+    before = shop.validators.get(kind="llm")
+    row = ask_again(validator=before, by="test")
+    dispatch.run_here("work_on_registration", registration_id=row.pk)
+    row.refresh_from_db()
+    assert row.said == "Nothing has changed: version 1 was in use like this before."
+    assert row.validator == before
+    assert row.options["context"] == 2000
 
 
 def test_a_model_whose_files_are_gone_leaves_its_tasks_to_people(
