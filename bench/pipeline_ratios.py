@@ -92,7 +92,9 @@ def measure(slug: str) -> dict[str, Any]:
         .select_related("prediction__taxonomy")
         .order_by("pk")
     )
-    result = {"rerank": _rerank(rows), "rerank_hard_only": _rerank(_hard(rows))}
+    result = {"rerank": _rerank(rows)}
+    if hard := _hard(rows):
+        result["rerank_hard_only"] = _rerank(hard)
     if project.documents.present().exists():
         result["retrieval"] = _retrieval(project, rows[:SEARCHED_TASKS])
     return result
@@ -149,8 +151,9 @@ def _retrieval(project: Any, rows: list[Any]) -> dict[str, Any]:
     The project has none that was trained, so an untrained one of the same make takes its place: it
     multiplies as much.
     """
+    from labeling.actions.artifacts import register_artifact
     from labeling.models import Artifact, Retrieved
-    from llm_worker.pipeline import cores, documents
+    from llm_worker.pipeline import cores, documents, embeddings
 
     artifact = documents.build_index(project)
     assert artifact is not None
@@ -163,13 +166,9 @@ def _retrieval(project: Any, rows: list[Any]) -> dict[str, Any]:
         return fused
 
     texts = [row.task.text for row in rows]
-    from llm_worker.pipeline import embeddings
-
     index.search(texts, embeddings.vectors(texts), reranker=remember)
     path = f"{project.slug}/document_reranker/bench"
     reranker.save(cores.folder_at(path), data_hash="bench")
-    from labeling.actions.artifacts import register_artifact
-
     register_artifact(
         project=project,
         kind=Artifact.Kind.DOCUMENT_RERANKER,
