@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from labeling.actions.certificate_words import certificate_in_words, certificate_notes
 from labeling.actions.errors import ActionRefused
 from labeling.actions.policy import activate_policy
 from labeling.admin.base import ProjectAdmin, ProjectFilter, actor
@@ -118,7 +119,8 @@ class PolicyAdmin(ProjectAdmin):
     def certificate_shown(self, policy: Policy) -> SafeString | str:
         if policy.certificate is None:
             return _("None: this rule was tuned and promises nothing.")
-        return _indented(policy.certificate)
+        sentences = [*certificate_notes(policy), *certificate_in_words(policy)]
+        return format_html("{}<p>{}</p>", _indented(policy.certificate), " ".join(sentences))
 
     @admin.action(
         description=gettext_lazy("Activate: let this version decide"), permissions=["activate"]

@@ -19,7 +19,8 @@ class Policy(FrozenModel):
     "threshold": {"multiclass": t} | {"yes": t, "no": t}}; for a fitted pool "weights"
     ({"<id>": w}), for a log-linear one "temperature" and "floor"; and where they are wanted
     "least_mass" and "stages" ([{"validators": [id, ...], "threshold": {...}}], those of a cascade
-    that come before the rule itself).
+    that come before the rule itself), "scorer", "calibration" and "groups" (see
+    `labeling.actions.confidence`).
     `evidence`: what the rule was fitted on (part, rows, hash of the rows, accuracy, coverage).
     `certificate` is empty for a rule that was tuned but not certified.
     """
