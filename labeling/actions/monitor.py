@@ -26,7 +26,7 @@ from labeling.models import (
     Policy,
     Project,
 )
-from labeling.statistics.intervals import Share, wilson
+from labeling.statistics.intervals import Share, weighted_share
 from labeling.statistics.monitor import MonitorReport, Observation, watch
 
 MACHINE = "monitor"
@@ -203,15 +203,10 @@ def _raised(found: Watched) -> float | None:
 
 
 def _share(observations: Sequence[AuditObservation]) -> Share:
-    """Wrong among the observed, each counted as often as it stands for others: the share of an
-    unbiased estimate with the interval of as many rows as were really seen."""
-    weights = [1.0 / one.probability for one in observations]
-    total = sum(weights)
-    if not total:
-        return wilson(0, 0)
-    wrong = sum(w for w, one in zip(weights, observations, strict=True) if one.wrong) / total
-    rows = total**2 / sum(w * w for w in weights)  # Kish's effective number
-    return wilson(min(round(wrong * rows), math.floor(rows)), math.floor(rows))
+    """Wrong among the observed, each counted as often as it stands for others."""
+    return weighted_share(
+        [one.wrong for one in observations], [one.probability for one in observations]
+    )
 
 
 def _figures(found: Watched) -> dict[str, Any]:

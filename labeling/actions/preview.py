@@ -21,14 +21,11 @@ from labeling.actions.opinion import opinion
 from labeling.actions.scored import scored_items
 from labeling.actions.tally import Group, Taken, runs_of, scoring_of, taken, without_threshold
 from labeling.models import (
-    Annotation,
     BenchmarkAnswer,
     BenchmarkItem,
     Outcome,
     Part,
     Policy,
-    Project,
-    Purpose,
     ReferenceOutcome,
     Run,
     Tally,
@@ -200,7 +197,6 @@ class Preview:
 SIDES = {"multiclass": Outcome.ACCEPT, "yes": Outcome.ACCEPT, "no": Outcome.REJECT}
 """By key of a rule's thresholds, the outcome that it opens."""
 CURVE_POINTS = 100
-PACE_OVER = 1000
 BINS = 10
 
 
@@ -321,13 +317,3 @@ def reliability(rows: Judged) -> list[Bin]:
         Bin(float(rows.confidence[part].mean()), wilson(int(rows.right[part].sum()), len(part)))
         for part in parts
     ]
-
-
-def seconds_a_task(project: Project) -> float | None:
-    """The median time of the project's newest answers, in seconds; None where none was timed."""
-    timed = Annotation.objects.filter(
-        task__project=project, purpose=Purpose.LABEL, seconds__isnull=False
-    )
-    newest = timed.order_by("-pk").values_list("seconds", flat=True)[:PACE_OVER]
-    seconds = [float(one) for one in newest if one is not None]
-    return float(np.median(seconds)) if seconds else None

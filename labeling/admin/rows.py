@@ -16,6 +16,8 @@ from labeling.models import (
     BenchmarkLook,
     Configuration,
     Decision,
+    DeltaLedger,
+    DeltaTest,
     Document,
     Embedding,
     Event,
@@ -25,6 +27,7 @@ from labeling.models import (
     Label,
     LabelAlias,
     Lease,
+    LedgerRow,
     MachineSeen,
     ModelVersion,
     PlanRow,
@@ -32,6 +35,7 @@ from labeling.models import (
     PromptPreview,
     Ranking,
     Reasoning,
+    Registration,
     Rejection,
     RerankerReport,
     Resolution,
@@ -198,8 +202,35 @@ look_at(
     project=TASK,
     related=["task", "validator"],
 )
+look_at(
+    Registration,
+    "actor",
+    "status",
+    "created_at",
+    "finished_at",
+)
 look_at(Heartbeat, "worker", "queue", "beaten_at", project="")
 
+look_at(DeltaLedger, "opened_at")
+look_at(
+    DeltaTest,
+    "ledger",
+    "number",
+    "policy",
+    "spent",
+    "held",
+    "created_at",
+    project="ledger__project",
+    related=["ledger", "policy"],
+    hidden=["item_ids"],
+)
+look_at(
+    LedgerRow,
+    "ledger",
+    "item",
+    project="ledger__project",
+    related=["ledger", "item__task"],
+)
 look_at(Tally, "run", "tasks", "created_at", project=RUN, related=["run"])
 look_at(
     StreamSample,

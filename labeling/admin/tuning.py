@@ -29,7 +29,6 @@ from labeling.actions.preview import (
     judged,
     preview,
     reliability,
-    seconds_a_task,
     stream_of,
 )
 from labeling.actions.send_back import no_longer_taken, send_back_no_longer_taken
@@ -38,6 +37,7 @@ from labeling.actions.weights import rule_with, sampled_stream, weighed
 from labeling.admin.base import actor, managed_by, project_shell
 from labeling.admin.reranker_tasks import label_names
 from labeling.models import DeferReason, Policy, Project
+from labeling.quality.savings import answers_of_a_task, seconds_of_an_answer
 from labeling.statistics import tally
 from labeling.statistics.intervals import Share
 
@@ -323,8 +323,8 @@ def _looked_at(
 
 def _hours(project: Project, tasks: int) -> float | None:
     """Hours of people's work on so many tasks; None before anybody's pace is known."""
-    seconds = seconds_a_task(project)
-    return None if seconds is None else tasks * project.answers_needed * seconds / 3600
+    seconds, _measured = seconds_of_an_answer(project)
+    return None if seconds is None else tasks * answers_of_a_task(project) * seconds / 3600
 
 
 def _drawn(stream: Stream, rows: Judged, found: Preview) -> dict[str, Any]:

@@ -7,18 +7,17 @@ from statistics import median
 
 from django.db.models import Count, F
 
-from labeling import rules
 from labeling.models import (
     Annotation,
     AuditDraw,
+    AuditObservation,
     Project,
     Purpose,
     Resolution,
-    Role,
     Source,
     Task,
 )
-from labeling.statistics.intervals import Share, wilson
+from labeling.statistics.intervals import Share, weighted_share
 
 NEWEST = 2_000
 """So many of the newest answers, and of the newest tasks that people settled, give the means."""
@@ -52,8 +51,8 @@ def savings(project: Project) -> Savings:
     standing = Resolution.objects.current().filter(task__project=project)
     accepted = standing.filter(source=Source.AUTO).count()
     error, answered, unanswered = audited(project)
-    seconds, measured = _seconds(project)
-    each = _answers_each(project)
+    seconds, measured = seconds_of_an_answer(project)
+    each = answers_of_a_task(project)
     hours = None
     if seconds is not None:
         hours = (accepted * each - answered) * seconds / 3600
@@ -72,7 +71,7 @@ def savings(project: Project) -> Savings:
     )
 
 
-def _seconds(project: Project) -> tuple[float | None, bool]:
+def seconds_of_an_answer(project: Project) -> tuple[float | None, bool]:
     """Seconds an answer takes: the setting, else the median of the newest answers of people."""
     if project.seconds_per_answer is not None:
         return project.seconds_per_answer, False
@@ -84,7 +83,7 @@ def _seconds(project: Project) -> tuple[float | None, bool]:
     return (median(found), True) if found else (None, True)
 
 
-def _answers_each(project: Project) -> float:
+def answers_of_a_task(project: Project) -> float:
     """Answers that a task took of late where people settled it; as many as are needed until one
     was."""
     newest = (
@@ -104,27 +103,13 @@ def _answers_each(project: Project) -> float:
 
 
 def audited(project: Project) -> tuple[Share, int, int]:
-    """The share of audited labels that experts found wrong, how many were answered, and how many
-    wait. The draw remembers what the machine said, whatever stands now."""
+    """The share of audited labels that experts found wrong, how many answers the audit took, and
+    how many draws wait. Each observation counts as often as it stands for others: where regular
+    annotators answer first, an expert looks at all they doubt but at only some they confirm."""
+    observed = AuditObservation.objects.filter(policy__project=project, current=True)
+    newest = list(observed.order_by("-pk").values_list("wrong", "probability")[:MOST_DRAWS])
+    error = weighted_share([wrong for wrong, _p in newest], [p for _wrong, p in newest])
     draws = AuditDraw.objects.filter(task__project=project)
-    newest = draws.filter(answered_at__isnull=False).order_by("-pk")[:MOST_DRAWS]
-    said = {(draw.task_id, draw.revision): draw.label_id for draw in newest}
-    answers = (
-        Annotation.objects.current()
-        .filter(task__in=draws.values("task"), purpose=Purpose.AUDIT)
-        .filter(member__role__in=(Role.EXPERT, Role.ADMIN))
-        .prefetch_related("conf_labels")
-        .order_by("-pk")[:MOST_DRAWS]
-    )
-    wrong: dict[tuple[int, int], bool] = {}
-    for answer in answers:
-        of = (answer.task_id, answer.revision)
-        if of in said:
-            wrong[of] = not rules.is_right(
-                said[of],
-                reference=answer.answer,
-                reference_label=answer.label_id,
-                conf_labels={label.pk for label in answer.conf_labels.all()},
-            )
     waiting = draws.filter(answered_at__isnull=True, revision=F("task__revision")).count()
-    return wilson(sum(wrong.values()), len(wrong)), len(wrong), waiting
+    answers = Annotation.objects.current().filter(task__project=project, purpose=Purpose.AUDIT)
+    return error, answers.count(), waiting

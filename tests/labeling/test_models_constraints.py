@@ -27,6 +27,8 @@ from labeling.models import (
     BenchmarkDraw,
     BenchmarkItem,
     BenchmarkLook,
+    DeltaLedger,
+    DeltaTest,
     Document,
     Embedding,
     Frozen,
@@ -41,6 +43,7 @@ from labeling.models import (
     Part,
     PlanRow,
     Project,
+    PromptPreview,
     Ranking,
     Reasoning,
     Registration,
@@ -52,6 +55,7 @@ from labeling.models import (
     Source,
     StageTiming,
     SupersededText,
+    Tally,
     Task,
     TaxonomyVersion,
     User,
@@ -234,6 +238,19 @@ def alarm(cast: Cast, **fields: Any) -> Alarm:
     return Alarm.objects.create(project=cast.project, policy=make_policy(cast.project), **given)
 
 
+def delta_test(cast: Cast, **fields: Any) -> DeltaTest:
+    """A test of a policy of its own, in the project's one ledger."""
+    ledger = cast.project.ledgers.first() or DeltaLedger.objects.create(project=cast.project)
+    given = {"number": 1, "delta": 0.1, "spent": 0.06, "held": True, "rows_hash": "r", **fields}
+    return DeltaTest.objects.create(ledger=ledger, policy=make_policy(cast.project), **given)
+
+
+def preview(cast: Cast, **fields: Any) -> PromptPreview:
+    """A prompt of the cast's task for the one validator there is."""
+    validator = cast.project.validators.first() or make_validator(cast.project)
+    return PromptPreview.objects.create(task=cast.task, revision=1, validator=validator, **fields)
+
+
 def rejection(cast: Cast) -> object:
     return [
         Rejection.objects.create(task=cast.task, revision=1, label=cast.label, decision=one)
@@ -390,6 +407,19 @@ CASES: list[Case] = [
     ("rejection_once", rejection),
     ("audit_probability_positive", audit_draw(0.0)),
     ("audit_probability_positive", audit_draw(1.5)),
+    # What policies spend, what runs are counted as, and previews
+    ("delta_test_once", lambda c: [delta_test(c) for _ in range(2)]),
+    ("delta_test_spends_part_of_delta", lambda c: delta_test(c, spent=0.2)),
+    ("delta_test_spends_part_of_delta", lambda c: delta_test(c, number=0)),
+    (
+        "tally_once",
+        twice(
+            lambda c: Tally.objects.create(run=c.run, scoring="s", groups=[], counts=b"", tasks=0)
+        ),
+    ),
+    ("preview_newest_alone", twice(preview)),
+    ("preview_waits_is_made_or_failed", lambda c: preview(c, status="done")),
+    ("preview_waits_is_made_or_failed", lambda c: preview(c, status="failed")),
     # Validators and verdicts
     (
         "registration_one_at_a_time",

@@ -15,6 +15,7 @@ from labeling.actions.projects import change_settings
 from labeling.models import (
     Annotation,
     AuditDraw,
+    AuditObservation,
     BenchmarkAnswer,
     BenchmarkItem,
     Lease,
@@ -461,8 +462,11 @@ def test_a_refusing_label_lowers_coverage_and_not_accuracy() -> None:
     assert (whole.metrics.accuracy.successes, whole.metrics.accuracy.n) == (1, 1)
 
 
-def audited(project: Project, expert: Member, *, machine: str, said: str) -> Task:
-    """A task that the policy accepted as `machine` and an expert was asked about."""
+def audited(
+    project: Project, expert: Member, *, machine: str, said: str, probability: float = 1.0
+) -> Task:
+    """A task that the policy accepted as `machine` and an expert was asked about, who got to see
+    it with this probability."""
     task = make_task(project, status="resolved")
     make_prediction(task)
     decision = make_decision(task, make_run(project), label_of(project, machine))
@@ -481,7 +485,15 @@ def audited(project: Project, expert: Member, *, machine: str, said: str) -> Tas
         answered_at=timezone.now() if said else None,
     )
     if said:
-        say(expert, task, said, purpose="audit")
+        answer = say(expert, task, said, purpose="audit")
+        AuditObservation.objects.create(
+            draw=AuditDraw.objects.get(task=task),
+            policy=decision.policy,
+            label=label_of(project, machine),
+            annotation=answer,
+            wrong=said != machine,
+            probability=probability,
+        )
     return task
 
 
@@ -510,6 +522,16 @@ def test_savings_are_counted_by_the_projects_rates_with_the_audits_error(project
     assert found.answers_each == 2
     assert found.hours == pytest.approx(2.0)
     assert found.money == pytest.approx(40.0)
+
+
+def test_an_audit_that_stands_for_others_counts_for_them(project: Project) -> None:
+    eva = make_member(project, "expert")
+    audited(project, eva, machine="a", said="b")
+    for _number in range(3):
+        audited(project, eva, machine="a", said="a", probability=1 / 3)
+    error = savings(project).error
+    assert (error.successes, error.n) == (1, 4)
+    assert error.value == pytest.approx(0.1), "the three that were confirmed stand for nine"
 
 
 def test_without_a_setting_an_answer_takes_the_median_of_people(project: Project) -> None:

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
 from labeling.statistics.acceptance import Judged, acceptance_metrics
-from labeling.statistics.intervals import wilson
+from labeling.statistics.intervals import weighted_share, wilson
 from labeling.statistics.pooling import best_option, mean_pool
 from labeling.statistics.thresholds import loosest_threshold
 
@@ -216,3 +216,25 @@ def test_nothing_judged_has_no_figures() -> None:
     found = acceptance_metrics([])
     assert found.accuracy.value is None
     assert found.coverage.value is None
+
+
+def test_rows_of_equal_weight_give_wilsons_interval() -> None:
+    happened = [True, False, False, True, False]
+    weighted = weighted_share(happened, [0.2] * 5)
+    plain = wilson(2, 5)
+    assert (weighted.value, weighted.successes, weighted.n) == (pytest.approx(0.4), 2, 5)
+    assert (weighted.low, weighted.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_a_row_counts_one_over_its_probability() -> None:
+    found = weighted_share([True, False], [0.75, 0.25])
+    assert found.value == pytest.approx((4 / 3) / (4 / 3 + 4))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0.25 < found.high
+
+
+def test_no_rows_have_no_share_and_no_probability_is_refused() -> None:
+    assert weighted_share([], []).value is None
+    with pytest.raises(ValueError, match="probability above 0"):
+        weighted_share([True], [0.0])
