@@ -77,6 +77,25 @@ def judge(project: Project) -> Run:
     return run
 
 
+def test_a_certified_policy_says_what_it_promises(project: Project, admin: APIClient) -> None:
+    for part in ("tune", "certify"):
+        send_benchmark(admin, part)
+    judge(project)
+    wanted = {"rule": "conditional", "alpha": 0.5, "delta": 0.2}
+    made = admin.post(f"{BASE}policies/", wanted)
+    assert made.status_code == 201, made.json()
+    assert (made.json()["certified"], made.json()["notes"]) == (True, [])
+    certificate = made.json()["certificate"]
+    assert (certificate["alpha"], certificate["test"]) == (0.5, 1)
+    assert certificate["errors"] <= certificate["accepted"] <= certificate["rows"]
+    again = admin.post(f"{BASE}policies/", {**wanted, "fresh": True})
+    assert again.status_code == 422
+    assert "nothing can be certified" in again.json()["error"]["message"]
+    for bad in ({"rule": "forever"}, {**wanted, "groups": 99}, {**wanted, "threshold": 2}):
+        assert admin.post(f"{BASE}policies/", bad).status_code == 400
+    assert admin.post(f"{BASE}policies/", {**wanted, "alpha": 1.5}).status_code == 422
+
+
 @pytest.mark.embedded
 def test_a_policy_is_fitted_activated_and_measured(project: Project, admin: APIClient) -> None:
     for part in ("tune", "certify", "test"):
