@@ -102,7 +102,9 @@ def make_model(folder: Path, lines: Sequence[str], words: Sequence[str] = ()) ->
 
 
 def _plain_words(lines: Sequence[str]) -> frozenset[str]:
-    return frozenset(word.casefold() for line in lines for word in re.findall(r"\w+", line))
+    """Words that are ours and say nothing about a label."""
+    ours = [*lines, *TAGS, "user assistant answer"]
+    return frozenset(word.casefold() for line in ours for word in re.findall(r"\w+", line))
 
 
 def make_tokenizer(lines: Sequence[str], words: Sequence[str] = ()) -> Any:
@@ -191,8 +193,8 @@ CIRCUIT: tuple[tuple[_Head, ...], ...] = (
         _Head(
             [
                 ("closes", "found", 25.0),
-                ("closes", "block:1", 25.0),
-                ("closes", "first", 37.0),
+                ("closes", "block:1", 60.0),
+                ("closes", "first", 72.0),
             ],
             [("slot", "answer"), ("first", "answer:0")],
         ),

@@ -99,7 +99,9 @@ async def probe(
     prompt = probe_prompt(family, domain)
     try:
         root, context = await served(server, model)
-        switch = await thinking_switch(server, model=model, messages=prompt.messages())
+        # Without the domain: whether there is room for it is not known yet.
+        short = probe_prompt(family).messages()
+        switch = await thinking_switch(server, model=model, messages=short)
         tokens, prompt_tokens = await option_tokens(
             server, model=model, prompt=prompt, switch=switch
         )
