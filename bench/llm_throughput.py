@@ -273,7 +273,7 @@ async def bare(url: str, bodies: Sequence[bytes]) -> tuple[float, float]:
     """Send everything, as many at a time as the worker does, and read every reply."""
     import httpx2
 
-    from llm_worker.clients.vllm_server import CONNECTIONS
+    from llm_worker.clients.asking import CONNECTIONS
 
     turn = asyncio.Semaphore(CONNECTIONS)
     headers = {"Content-Type": "application/json"}

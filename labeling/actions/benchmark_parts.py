@@ -33,8 +33,9 @@ from labeling.statistics.ratings import Ratings, Row
 
 @dataclass(frozen=True)
 class PartReport:
-    """A part as it stands. `obstacles` say in sentences why it cannot certify; none, it can.
-    `agrees_little`: its experts do, and nobody has looked into that."""
+    """A part as it stands. `obstacles` say in sentences why it cannot certify; none, it can. Those
+    that no way of counting gets around are `bars`. `agrees_little`: its experts do, and nobody has
+    looked into that."""
 
     part: str
     items: int
@@ -46,6 +47,7 @@ class PartReport:
     look: BenchmarkLook | None
     draws: Sequence[BenchmarkDraw]
     agrees_little: bool
+    bars: Sequence[str]
     obstacles: Sequence[str]
 
 
@@ -75,6 +77,7 @@ def part_report(project: Project, part: str) -> PartReport:
     low = found.value is not None and found.value < project.least_agreement
     shut = low and look is None
     by_sampling = dict(sampled)
+    bars = _bars(project, draws, found, gate_shut=shut)
     return PartReport(
         part=part,
         items=counts["n"],
@@ -86,7 +89,8 @@ def part_report(project: Project, part: str) -> PartReport:
         look=look,
         draws=draws,
         agrees_little=shut,
-        obstacles=_obstacles(project, counts, by_sampling, draws, found, gate_shut=shut),
+        bars=bars,
+        obstacles=[*_obstacles(counts, by_sampling), *(bars if counts["n"] else [])],
     )
 
 
@@ -105,15 +109,8 @@ def _answers(project: Project, part: str) -> list[Row]:
     return [(answer.item_id, answer.expert, says(answer)) for answer in answers]
 
 
-def _obstacles(
-    project: Project,
-    counts: dict[str, int],
-    by_sampling: dict[str, int],
-    draws: Sequence[BenchmarkDraw],
-    found: Agreement,
-    *,
-    gate_shut: bool,
-) -> list[str]:
+def _obstacles(counts: dict[str, int], by_sampling: dict[str, int]) -> list[str]:
+    """What a test may get around: by weights, or by counting open rows as errors."""
     said = []
     if not counts["n"]:
         return [_("It is empty.")]
@@ -135,6 +132,14 @@ def _obstacles(
             )
             % {"n": counts["open"]}
         )
+    return said
+
+
+def _bars(
+    project: Project, draws: Sequence[BenchmarkDraw], found: Agreement, *, gate_shut: bool
+) -> list[str]:
+    """Why no test on this part could be believed."""
+    said = []
     left_out = sum(draw.left_out.get("may_have_trained", 0) for draw in draws)
     if left_out:
         said.append(

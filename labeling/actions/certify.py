@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labeling.actions.benchmark_parts import part_report
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
 from labeling.actions.ledger import (
@@ -107,6 +108,9 @@ def certify_policy(
     with transaction.atomic():
         # no_key: an answer that holds a task's row may still write its event meanwhile.
         project = Project.objects.select_for_update(no_key=True).get(pk=policy.project_id)
+        bars = part_report(project, Part.CERTIFY).bars
+        if bars:
+            raise ActionRefused(" ".join([_("The part “certify” cannot certify."), *bars]))
         rows = certifying_rows(
             policy.configuration, open_as_errors=promise.open_as_errors, fresh=promise.fresh
         )

@@ -22,7 +22,10 @@ from labeling.actions.scorer_rule import with_scorer
 from labeling.actions.taxonomy import parse_labels, set_labels
 from labeling.models import (
     Annotation,
+    BenchmarkAnswer,
+    BenchmarkDraw,
     BenchmarkItem,
+    BenchmarkLook,
     DeltaLedger,
     DeltaTest,
     LedgerRow,
@@ -156,6 +159,43 @@ def test_rows_that_somebody_chose_do_not_certify(scene: Scene) -> None:
     assert (policy.certificate["rows"], policy.certificate["chosen_left_out"]) == (21, 5)
     BenchmarkItem.objects.filter(part="certify").update(sampling="chosen")
     with pytest.raises(ActionRefused, match="was sampled at random"):
+        certified(scene)
+
+
+def test_experts_who_agree_little_do_not_certify_before_somebody_has_looked(scene: Scene) -> None:
+    parts(scene)
+    items = BenchmarkItem.objects.filter(part="certify")
+    for item in items:
+        for expert, name in (("eva", "a"), ("otto", "b")):
+            BenchmarkAnswer.objects.create(
+                item=item, expert=expert, answer="label", label=label_of(scene.project, name)
+            )
+    with pytest.raises(ActionRefused, match="The experts agree less"):
+        certified(scene)
+    assert not DeltaTest.objects.exists(), "a refusal spends nothing"
+    BenchmarkLook.objects.create(
+        project=scene.project,
+        part="certify",
+        member=make_member(scene.project, "admin"),
+        agreement=0.0,
+        pairs=items.count(),
+        note="b is what otto calls a",
+    )
+    assert certified(scene).is_certified
+
+
+def test_a_draw_that_left_out_what_was_trained_on_does_not_certify(scene: Scene) -> None:
+    parts(scene)
+    BenchmarkDraw.objects.create(
+        project=scene.project,
+        part="certify",
+        sampling="random",
+        seed=1,
+        population=40,
+        drawn=21,
+        left_out={"may_have_trained": 3},
+    )
+    with pytest.raises(ActionRefused, match="3 texts were left out of a draw"):
         certified(scene)
 
 

@@ -222,7 +222,8 @@ def test_rows_of_equal_weight_give_wilsons_interval() -> None:
     happened = [True, False, False, True, False]
     weighted = weighted_share(happened, [0.2] * 5)
     plain = wilson(2, 5)
-    assert (weighted.value, weighted.successes, weighted.n) == (pytest.approx(0.4), 2, 5)
+    assert (weighted.successes, weighted.n) == (2, 5)
+    assert weighted.value == pytest.approx(0.4)
     assert (weighted.low, weighted.high) == pytest.approx((plain.low, plain.high))
 
 
