@@ -15,12 +15,12 @@ Chart.defaults.maintainAspectRatio = false;
 Chart.defaults.plugins.legend.display = false;
 
 // A pattern, so that what is left to people is told apart without colour.
-function hatched() {
+function hatched(name = "--edge") {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 6;
   const pen = tile.getContext("2d");
-  pen.strokeStyle = colour("--edge");
-  pen.lineWidth = 1.4;
+  pen.strokeStyle = colour(name);
+  pen.lineWidth = name === "--edge" ? 1.4 : 0.6;
   pen.beginPath();
   pen.moveTo(0, 6);
   pen.lineTo(6, 0);
@@ -86,6 +86,16 @@ function drawCurve(data, words) {
     const threshold = data.thresholds[curve.side];
     const here = threshold === null ? null : shown.findLast((point) => point[0] <= threshold + 1e-9);
     if (here) lines.push({ at: here[1], words: threshold.toFixed(3) });
+  }
+  const { certified } = data;
+  if (certified && certified.coverage !== null) {
+    const edge = (y) => [0, certified.coverage].map((x) => ({ x, y, at: certified.threshold }));
+    const band = { label: "", borderWidth: 0, pointRadius: 0, pointHitRadius: 0 };
+    datasets.push(
+      { ...band, data: edge(certified.least) },
+      { ...band, data: edge(1), fill: "-1", backgroundColor: hatched("--good") },
+    );
+    lowest = Math.min(lowest, certified.least);
   }
   draw("curve", {
     type: "line",
@@ -173,7 +183,7 @@ function drawAll() {
   drawReliability(data, data.words);
 }
 
-const form = document.getElementById("thresholds");
+const form = document.getElementById("thresholds") ?? document.createElement("form");
 
 function mirror(number) {
   const hidden = document.querySelector(`[data-mirrors="${number.id}"]`);

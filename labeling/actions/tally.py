@@ -75,7 +75,9 @@ def taken(found: Opinion, rule: Mapping[str, Any]) -> Taken | None:
     """None for what no threshold takes."""
     if found.outcome == Outcome.DEFER or found.label_id is None or found.confidence is None:
         return None
+    # What an early stage or the threshold of a group of labels took, no other threshold keeps out.
     early = found.stage is not None and found.stage < len(rule.get("stages", ()))
+    early = early or rule.get("groups") is not None
     # Sums of probabilities may pass 1 by the last digit.
     confidence = min(max(found.confidence, 0.0), 1.0)
     step = tally.ALWAYS if early else int(tally.steps_of(confidence))

@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling import dispatch
+from labeling.actions.certificate_words import certificate_in_words, certificate_notes
+from labeling.actions.certify import CONDITIONAL
 from labeling.actions.errors import ActionRefused
 from labeling.actions.policy import activate_policy
 from labeling.actions.policy_comparison import compare
@@ -107,7 +109,8 @@ class ThresholdForm(forms.Form):
                 label=SIDE_WORDS[side],
                 widget=forms.NumberInput(attrs={"step": "0.001", "data-side": side}),
             )
-        self.sides = list(policy.rule["threshold"])
+        # Thresholds of groups of labels come from a test; there is nothing to move.
+        self.sides = [] if policy.rule.get("groups") else list(policy.rule["threshold"])
         self.initial["pool"] = policy.rule.get("pool", "mean")
         self.initial["least_mass"] = policy.rule.get("least_mass")
         self.weights = {}
@@ -181,7 +184,9 @@ def panel(request: HttpRequest, pk: int) -> HttpResponse:
         dispatch.tally(policy.pk)
     if policy.status == Policy.Status.ACTIVE:
         shell["no_longer"] = no_longer_taken(policy).count()
-    asked = any(side in request.GET for side in policy.rule["threshold"])
+    shell["promise"] = [*certificate_in_words(policy), *certificate_notes(policy)]
+    moves = not policy.rule.get("groups")
+    asked = moves and any(side in request.GET for side in policy.rule["threshold"])
     form = ThresholdForm(policy, request.GET) if asked else ThresholdForm(policy)
     shell["form"] = form
     other = next((one for one in policies if str(one.version) == request.GET.get("against")), None)
@@ -304,7 +309,7 @@ def _looked_at(
     named = [NamedRow(names.get(row.label_id, f"#{row.label_id}"), row) for row in found.labels]
     whole = stream.sampled_of or stream.tasks
     left = whole - (round(whole * found.taken / stream.tasks) if stream.tasks else 0)
-    drawn = _drawn(stream, rows, found)
+    drawn = {**_drawn(stream, rows, found), "certified": _certified(policy, found)}
     return {
         "stream": stream,
         "rows": rows,
@@ -354,6 +359,23 @@ def _drawn(stream: Stream, rows: Judged, found: Preview) -> dict[str, Any]:
             "tasks": _("Tasks"),
         },
     }
+
+
+def _certified(policy: Policy, found: Preview) -> dict[str, Any] | None:
+    """What the certificate holds for: one threshold, down to which coverage, and from which
+    accuracy on. None without one, or where each group of labels has its own."""
+    certificate = policy.certificate
+    if not policy.is_certified or certificate is None or certificate["groups"]:
+        return None
+    if certificate["promise"] != CONDITIONAL:
+        return None
+    side = next(iter(policy.rule["threshold"]))
+    threshold = policy.rule["threshold"][side]
+    if threshold is None:
+        return None
+    reached = [point for point in found.curves[side] if point.threshold >= threshold]
+    coverage = reached[0].coverage if reached else None
+    return {"threshold": threshold, "coverage": coverage, "least": 1.0 - certificate["alpha"]}
 
 
 def _bounds(share: Share) -> tuple[float | None, float | None, float | None]:

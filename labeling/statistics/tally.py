@@ -14,7 +14,8 @@ STEPS = 1000
 GRID = np.arange(STEPS + 1) / STEPS
 """The thresholds that counts are exact for, shape (STEPS + 1,): 0, 0.001, ..., 1."""
 ALWAYS = STEPS + 1
-"""The step of what is taken at whatever threshold, for an earlier stage of a cascade took it."""
+"""The step of what is taken at whatever threshold: an earlier stage of a cascade took it, or the
+threshold of a group of labels."""
 
 
 def on_grid(threshold: float) -> int:

@@ -229,6 +229,50 @@ def test_two_versions_are_compared_at_their_own_thresholds(scene: Scene, policy:
     assert "both take 1 rows alike, 0 of them rightly" in page
 
 
+def test_the_page_says_what_a_version_promises_and_for_which_threshold(
+    scene: Scene, policy: Policy
+) -> None:
+    page = words(admin_of(scene).get(address(scene)))
+    assert "was not tested" not in page
+    certificate = {
+        "promise": "conditional",
+        "alpha": 0.05,
+        "delta": 0.1,
+        "errors": 1,
+        "accepted": 80,
+        "rows": 90,
+        "test": 1,
+        "groups": None,
+        "open_counted_as_errors": 0,
+        "rows_hash": "",
+    }
+    made = scene.policy("draft", multiclass=0.8)
+    Policy.objects.filter(pk=made.pk).update(certificate=certificate)
+    answer = admin_of(scene).get(address(scene), {"version": "2"})
+    page = words(answer)
+    assert "with confidence 90% at most 5.0% of the accepted are wrong" in page
+    assert "stricter or looser, was not tested" in page
+    assert answer.context["drawn"]["certified"] == {
+        "threshold": 0.8,
+        "coverage": 0.5,
+        "least": 0.95,
+    }
+
+
+def test_thresholds_of_groups_are_shown_as_they_are_and_not_moved(scene: Scene) -> None:
+    base = scene.policy("draft", multiclass=None)
+    groups = {"of": {str(label_of(scene.project, "a").pk): 0}, "threshold": [0.75]}
+    Policy.objects.filter(pk=base.pk).update(rule={**base.rule, "groups": groups})
+    base.refresh_from_db()
+    tally_runs(base)
+    client = admin_of(scene)
+    page = words(client.get(address(scene), {"multiclass": "0.1"}))
+    assert "2 of 4, exact" in page
+    assert "a threshold for each group of labels" in page
+    client.post(address(scene, "_save"), {"version": "1", "multiclass": "0.1"})
+    assert Policy.objects.count() == 1
+
+
 def accepted_at_all_confidences(scene: Scene, policy: Policy) -> None:
     """Have the policy decide the stream: it takes the two surest of the four tasks."""
     Policy.objects.filter(pk=policy.pk).update(status=Policy.Status.ACTIVE)
