@@ -207,10 +207,11 @@ class ValidationResult:
     """What one validator said of one task.
 
     `tokens` counts the tokens read by all calls (0 where none are), `cached_tokens` those of them
-    that a prefix cache had read before (None where the server does not tell), `text_was_cut` says
-    that the validator did not see the whole text, `route` names how the probabilities were got,
-    `latency_ms` is the task's share of the time of its batch. `calls` are the calls behind it,
-    `reasoning` what the validator wrote before it answered.
+    that a prefix cache had read before (None where the server does not tell), `written_tokens`
+    those that all calls wrote (None where that is one each, or the server does not tell),
+    `text_was_cut` says that the validator did not see the whole text, `route` names how the
+    probabilities were got, `latency_ms` is the task's share of the time of its batch. `calls` are
+    the calls behind it, `reasoning` what the validator wrote before it answered.
     """
 
     task_id: int
@@ -223,6 +224,7 @@ class ValidationResult:
     text_was_cut: bool = False
     calls: tuple[Call, ...] = ()
     cached_tokens: int | None = None
+    written_tokens: int | None = None
     reasoning: str = ""
 
     def __post_init__(self) -> None:
@@ -234,6 +236,8 @@ class ValidationResult:
         _require(
             0 <= cached <= self.tokens, f"{where} {cached} of {self.tokens} tokens are cached."
         )
+        written = self.written_tokens or 0
+        _require(written >= 0, f"{where} the number of written tokens is below 0.")
         _require(bool(self.route), f"{where} the result names no route.")
         if self.question == "binary":
             _require(

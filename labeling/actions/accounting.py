@@ -1,7 +1,8 @@
 """What validators cost and how fast they are, counted from their verdicts.
 
-Money is counted at the prices that stand now. Tokens of the reasons in words, and of calls that
-failed, are not stored and do not count.
+Money is counted at the prices that stand now. A call wrote one token, unless the server told how
+many. Tokens of the reasons that are asked for after a decision, and of calls that failed, are not
+stored and do not count.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Avg, Count, IntegerField, Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from labeling.models import Decision, Run, Validator, Verdict
 
 WINDOW = datetime.timedelta(minutes=5)
 MILLION = 1_000_000
+_WROTE = Coalesce("written_tokens", "server_calls", output_field=IntegerField())
+"""As `Verdict.wrote`."""
 
 
 @dataclass(frozen=True)
 class Usage:
     """What some verdicts of one validator took. `cached_tokens` is None where no server told,
-    `money` where the validator has no prices, `latency_ms` (of one task) without answers."""
+    `money` where the validator has no prices, `latency_ms` (of one task) without answers. `tokens`
+    were read, `written` were written."""
 
     validator: Validator
     verdicts: int
@@ -31,6 +36,7 @@ class Usage:
     calls: int
     tokens: int
     cached_tokens: int | None
+    written: int
     latency_ms: float | None
     money: float | None
 
@@ -59,6 +65,7 @@ def usage_of(verdicts: QuerySet[Verdict]) -> list[Usage]:
             calls=Sum("server_calls"),
             read=Sum("tokens"),
             cached=Sum("cached_tokens"),
+            written=Sum(_WROTE),
             latency=Avg("latency_ms", filter=Q(failure="")),
         )
     )
@@ -76,8 +83,9 @@ def _usage(validator: Validator, row: Mapping[str, Any]) -> Usage:
         calls=calls,
         tokens=read,
         cached_tokens=cached,
+        written=row["written"],
         latency_ms=row["latency"],
-        money=money(validator, tokens=read, cached_tokens=cached or 0, written=calls),
+        money=money(validator, tokens=read, cached_tokens=cached or 0, written=row["written"]),
     )
 
 

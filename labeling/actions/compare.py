@@ -107,16 +107,17 @@ def _usage(validator: Validator, scored: Sequence[Scored]) -> Usage:
     answers = [verdict for verdict in verdicts if not verdict.failure]
     cached = [one.cached_tokens for one in verdicts if one.cached_tokens is not None]
     tokens = sum(one.tokens for one in verdicts)
-    calls = sum(one.server_calls for one in verdicts)
+    written = sum(one.wrote for one in verdicts)
     return Usage(
         validator=validator,
         verdicts=len(answers),
         failures=len(verdicts) - len(answers),
-        calls=calls,
+        calls=sum(one.server_calls for one in verdicts),
         tokens=tokens,
         cached_tokens=sum(cached) if cached else None,
+        written=written,
         latency_ms=sum(one.latency_ms for one in answers) / len(answers) if answers else None,
-        money=money(validator, tokens=tokens, cached_tokens=sum(cached), written=calls),
+        money=money(validator, tokens=tokens, cached_tokens=sum(cached), written=written),
     )
 
 

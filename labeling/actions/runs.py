@@ -323,6 +323,7 @@ def _accounts(run: Run) -> dict[str, Any]:
                 "calls": usage.calls,
                 "tokens": usage.tokens,
                 "cached_tokens": usage.cached_tokens,
+                "written_tokens": usage.written,
                 "latency_ms": usage.latency_ms,
                 "cost": usage.money,
                 "tasks_per_second": speed.by_validator.get(usage.validator.name, 0.0),

@@ -149,7 +149,7 @@ def by_cost(validators: Sequence[int], scored: Sequence[Scored]) -> list[int]:
                 rows[validator],
                 tokens=verdict.tokens,
                 cached_tokens=verdict.cached_tokens or 0,
-                written=verdict.server_calls,
+                written=verdict.wrote,
             )
             or 0.0
             for verdict in verdicts

@@ -110,7 +110,10 @@ class Verdict(models.Model):
         null=True, blank=True, help_text=_("Of them in the server's cache, where it tells.")
     )
     server_calls = models.PositiveSmallIntegerField(
-        default=0, help_text=_("Calls to a server; one written token is counted for each.")
+        default=0, help_text=_("Calls to a server that gave probabilities, or the answer.")
+    )
+    written_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Tokens written; without a number, one for each call.")
     )
     text_was_cut = models.BooleanField(default=False)
     prompt_hash = models.CharField(max_length=64, blank=True)
@@ -144,6 +147,11 @@ class Verdict(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.run_id} task {self.task_id} {self.validator_id}"
+
+    @property
+    def wrote(self) -> int:
+        """Tokens written by all calls; a probability takes one."""
+        return self.server_calls if self.written_tokens is None else self.written_tokens
 
 
 class Reasoning(models.Model):

@@ -106,12 +106,14 @@ def combined(
     logs = np.mean([_logs(request.options, answer.probabilities) for answer in answers], axis=0)
     logs[: len(bias.offsets)] -= bias.offsets
     cached = [answer.cached_tokens for answer in answers if answer.cached_tokens is not None]
+    wrote = [answer.written_tokens for answer in answers if answer.written_tokens is not None]
     mass = float(np.mean([answer.probabilities.mass for answer in answers]))
     return replace(
         first,
         probabilities=replace(distribution(request.options, softmax(logs)), mass=mass),
         tokens=sum(answer.tokens for answer in answers),
         cached_tokens=sum(cached) if len(cached) == len(answers) else None,
+        written_tokens=sum(wrote) if len(wrote) == len(answers) else None,
         prompt_hash=_hash_of(answers),
         text_was_cut=any(answer.text_was_cut for answer in answers),
         calls=tuple(_turned(request, answer) for answer in answers),

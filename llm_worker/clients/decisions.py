@@ -16,7 +16,7 @@ from typing import Any
 from llm_worker.clients.asking import ServerValidator
 from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.openai_server import OVERHEAD, context_of_card
-from llm_worker.clients.option_routes import Route, probabilities
+from llm_worker.clients.option_routes import Route, probabilities, prompt_tokens
 from llm_worker.clients.passport import Passport, RouteReport
 from llm_worker.clients.probe import (
     QUESTION,
@@ -108,7 +108,7 @@ def read_decision(reply: Any, prompt: Prompt) -> Decision:
             raise RequestRefusedError("The model declined to answer this question.")
         told = [(entry["value"], entry["probability"]) for entry in answer["probabilities"]]
         usage = reply["usage"]
-        tokens = usage["input_tokens"]
+        counted = usage["input_tokens"]
         cached = (usage.get("input_tokens_details") or {}).get("cached_tokens")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadReplyError(
@@ -120,8 +120,7 @@ def read_decision(reply: Any, prompt: Prompt) -> Decision:
     total = math.fsum(found.values())
     if abs(total - 1.0) > OFF_BY:
         raise BadReplyError(f"The probabilities of the decision sum to {total:.3f}.")
-    if type(tokens) is not int or tokens < 0:
-        raise BadReplyError(f"The reply counts {tokens!r} tokens in the prompt.")
+    tokens = prompt_tokens(counted)
     plausible = type(cached) is int and 0 <= cached <= tokens
     return Decision(found, tokens, cached if plausible else None)
 

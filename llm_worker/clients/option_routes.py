@@ -33,6 +33,8 @@ from llm_worker.types import Call, OptionProbabilities
 TOP = 20
 """As many tokens as a server lists unless it is told otherwise (`--max-logprobs`)."""
 MASKED_SUM = 0.99
+MAX_COUNT = 10_000_000
+"""Tokens that no model reads or writes in one call; more is nothing that a server counted."""
 _ABOVE_ZERO = 1e-3
 _TOKEN = "token_id:"
 
@@ -120,26 +122,32 @@ def read_reply(reply: Any) -> Reading:
         listed = [first, *first["top_logprobs"]]
         found = {_token_id(entry["token"]): log_probability(entry["logprob"]) for entry in listed}
         usage = reply["usage"]
-        prompt_tokens = usage["prompt_tokens"]
+        counted = usage["prompt_tokens"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadReplyError(
             f"The reply holds no log-probabilities of a first token ({type(error).__name__}: "
             f"{error})."
         ) from error
-    if not isinstance(prompt_tokens, int) or prompt_tokens < 0:
-        raise BadReplyError(f"The reply counts {prompt_tokens!r} tokens in the prompt.")
-    return Reading(found, prompt_tokens, cached_tokens(usage, prompt_tokens))
+    tokens = prompt_tokens(counted)
+    return Reading(found, tokens, cached_tokens(usage, tokens))
 
 
-def cached_tokens(usage: Mapping[str, Any], prompt_tokens: int) -> int | None:
-    """How many of the prompt's tokens a prefix cache held; None where the server does not say, or
-    says what cannot be true. A count for the accounts is no reason to throw an answer away.
+def prompt_tokens(counted: Any) -> int:
+    """The tokens of a prompt as a server counts them. Raises `BadReplyError` for what is none."""
+    if type(counted) is not int or not 0 <= counted <= MAX_COUNT:
+        raise BadReplyError(f"The reply counts {repr(counted)[:40]} tokens in the prompt.")
+    return counted
+
+
+def cached_tokens(usage: Mapping[str, Any], read: int) -> int | None:
+    """How many of the `read` tokens of a prompt a prefix cache held; None where the server does not
+    say, or says what cannot be true. A count for the accounts is no reason to throw an answer away.
 
     vLLM says it with `--enable-prompt-tokens-details`.
     """
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    if type(cached) is int and 0 <= cached <= prompt_tokens:
+    if type(cached) is int and 0 <= cached <= read:
         return cached
     return None
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_worker.clients.json_server import JsonServer
-from llm_worker.clients.option_routes import cached_tokens
+from llm_worker.clients.option_routes import MAX_COUNT, cached_tokens, prompt_tokens
+from llm_worker.clients.thinking import Switch
 from llm_worker.errors import BadReplyError, UnreadableAnswerError
 from llm_worker.options import distribution
 from llm_worker.prompts.build import Prompt
@@ -37,13 +38,14 @@ _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote, whether it came to its end, the tokens it read, and how many of them a
-    prefix cache held (None where the server does not say)."""
+    """What a model wrote, whether it came to its end, the tokens it read, how many of them a
+    prefix cache held, and the tokens it wrote (None where the server does not say)."""
 
     text: str
     is_whole: bool
     prompt_tokens: int
     cached_tokens: int | None = None
+    written_tokens: int | None = None
 
 
 async def ask_in_words(
@@ -53,17 +55,18 @@ async def ask_in_words(
     model: str,
     prompt: Prompt,
     family: PromptFamily,
+    switch: Switch,
 ) -> ValidationResult:
     """The answer that the model came to in words, asked once more for the answer line alone where
-    its reply holds none.
+    its reply holds none. `switch` keeps it from thinking elsewhere than in its reply.
 
     Raises `UnreadableAnswerError` where there is none then either: nothing is guessed.
     """
-    first = await written(server, model, prompt.messages(), at_most=REASONING_TOKENS)
+    first = await written(server, model, prompt.messages(), at_most=REASONING_TOKENS, switch=switch)
     symbol, replies = answer_in(first, prompt.symbols), [first]
     if symbol is None:
         messages = prompt.asking_again(family, first.text)
-        second = await written(server, model, messages, at_most=ANSWER_LINE_TOKENS)
+        second = await written(server, model, messages, at_most=ANSWER_LINE_TOKENS, switch=switch)
         replies.append(second)
         symbol = answer_in(second, prompt.symbols)
         if symbol is None or len(second.text.strip().splitlines()) > 1:
@@ -80,6 +83,7 @@ async def ask_in_words(
         latency_ms=0.0,
         tokens=sum(reply.prompt_tokens for reply in replies),
         cached_tokens=known_sum(*(reply.cached_tokens for reply in replies)),
+        written_tokens=known_sum(*(reply.written_tokens for reply in replies)),
         prompt_hash=prompt.hash,
         route=ROUTE,
         text_was_cut="text" in prompt.cut,
@@ -89,7 +93,12 @@ async def ask_in_words(
 
 
 async def written(
-    server: JsonServer, model: str, messages: Sequence[Mapping[str, str]], *, at_most: int
+    server: JsonServer,
+    model: str,
+    messages: Sequence[Mapping[str, str]],
+    *,
+    at_most: int,
+    switch: Switch,
 ) -> Reply:
     """What `model` writes to `messages`, its likeliest words, in up to `at_most` tokens."""
     body = {
@@ -97,6 +106,7 @@ async def written(
         "messages": list(messages),
         "max_tokens": at_most,
         "temperature": 0.0,
+        **switch,
     }
     return read_words(await server.ask("/v1/chat/completions", body))
 
@@ -126,10 +136,17 @@ def read_words(reply: Any) -> Reply:
     if content is not None and not isinstance(content, str):
         raise BadReplyError("The message of the reply is no text.")
     usage = reply.get("usage") or {}
-    tokens = usage.get("prompt_tokens", 0) if isinstance(usage, dict) else None
-    if type(tokens) is not int or tokens < 0:
-        raise BadReplyError(f"The reply counts {tokens!r} tokens in the prompt.")
-    return Reply(content or "", finish == "stop", tokens, cached_tokens(usage, tokens))
+    if not isinstance(usage, dict):
+        raise BadReplyError("The reply does not count tokens as it should.")
+    tokens, wrote = prompt_tokens(usage.get("prompt_tokens", 0)), usage.get("completion_tokens")
+    plausible = type(wrote) is int and 0 <= wrote <= MAX_COUNT
+    return Reply(
+        content or "",
+        finish == "stop",
+        tokens,
+        cached_tokens(usage, tokens),
+        wrote if plausible else None,
+    )
 
 
 def known_sum(*counts: int | None) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llm_worker.clients.option_routes import TOP, cached_tokens, log_probability
+from llm_worker.clients.option_routes import TOP, cached_tokens, log_probability, prompt_tokens
 from llm_worker.errors import BadReplyError
 from llm_worker.types import Call
 
@@ -63,14 +63,13 @@ def read_text_reply(reply: Any) -> TextReading:
         drawn = _entry(first)
         listed = [_entry(entry) for entry in first["top_logprobs"]]
         usage = reply["usage"]
-        prompt_tokens = usage["prompt_tokens"]
+        counted = usage["prompt_tokens"]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise BadReplyError(
             f"The reply holds no log-probabilities of a first token ({type(error).__name__}: "
             f"{error})."
         ) from error
-    if type(prompt_tokens) is not int or prompt_tokens < 0:
-        raise BadReplyError(f"The reply counts {prompt_tokens!r} tokens in the prompt.")
+    tokens = prompt_tokens(counted)
     if not listed:
         raise BadReplyError("The reply lists no likely tokens (top_logprobs is empty).")
     every = listed if drawn in listed else [*listed, drawn]
@@ -84,9 +83,7 @@ def read_text_reply(reply: Any) -> TextReading:
     last = min((share for text, share in listed if (text, share) != drawn), default=1.0)
     at_most = min(last, max(1.0 - total, 0.0) + ROUNDING)
     first_text = max(every, key=lambda entry: entry[1])[0]
-    return TextReading(
-        found, at_most, first_text, prompt_tokens, cached_tokens(usage, prompt_tokens)
-    )
+    return TextReading(found, at_most, first_text, tokens, cached_tokens(usage, tokens))
 
 
 def call_of_text(reading: TextReading, symbols: Sequence[str]) -> Call:

@@ -176,11 +176,22 @@ class VllmServerValidator(ServerValidator):
         before = await self.prompt_for(server, request, answer_tokens=ROOM)
         if approach is Approach.TEXT:
             return await ask_in_words(
-                server, request, model=self.model.model, prompt=before, family=self._family
+                server,
+                request,
+                model=self.model.model,
+                prompt=before,
+                family=self._family,
+                switch=self._switch,
             )
         # Tsymbalov (2025), section 6.3: what was written, without an answer it may have come to.
         messages = before.asking_why(self._family.reason)
-        reply = await written(server, self.model.model, messages, at_most=REASONING_TOKENS)
+        reply = await written(
+            server,
+            self.model.model,
+            messages,
+            at_most=REASONING_TOKENS,
+            switch=self._switch,
+        )
         notes = without_answer(reply.text)
         prompt = await self.prompt_for(server, request, notes=notes)
         result = await self._ask_options(server, prompt, request)
@@ -188,6 +199,7 @@ class VllmServerValidator(ServerValidator):
             result,
             tokens=result.tokens + reply.prompt_tokens,
             cached_tokens=known_sum(result.cached_tokens, reply.cached_tokens),
+            written_tokens=known_sum(reply.written_tokens, ANSWER_TOKENS),
             reasoning=notes,
         )
 

@@ -236,6 +236,7 @@ def _store(
             latency_ms=result.latency_ms,
             tokens=result.tokens,
             cached_tokens=result.cached_tokens,
+            written_tokens=result.written_tokens,
             server_calls=len(result.calls),
             text_was_cut=result.text_was_cut,
             calls=[asdict(call) for call in result.calls],

@@ -80,6 +80,18 @@ def test_verdicts_are_added_up_by_validator(scene: Scene) -> None:
     assert (local.tokens, local.cached_tokens, local.money) == (0, None, None)
 
 
+def test_tokens_that_the_server_says_it_wrote_take_the_place_of_one_a_call(scene: Scene) -> None:
+    one, other = scene.task(SURE, SURE), scene.task(SURE, SURE)
+    took(scene, one, tokens=1000, server_calls=1, written_tokens=150)
+    took(scene, other, tokens=1000, server_calls=2, written_tokens=None)
+    _local, llm = usage_of(Verdict.objects.filter(run=scene.run))
+    assert (llm.calls, llm.written) == (3, 152)
+    assert llm.money == pytest.approx((2000 * 2.0 + 152 * 10.0) / 1e6)
+    assert [verdict.wrote for verdict in Verdict.objects.filter(task=other)][:1] == [2]
+    set_budget(scene.project, budget_money=2 * llm.money)
+    assert budget.affordable(scene.run, scene.validators[0], 64) == 2
+
+
 def test_cached_tokens_cost_as_others_where_they_have_no_price() -> None:
     validator = Validator(price_input=4.0)
     assert money(validator, tokens=10, cached_tokens=5, written=1) == pytest.approx(40 / 1e6)

@@ -5,25 +5,29 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from llm_worker.clients.json_server import Patience
+
 
 @dataclass
 class Reply:
-    """One reply: JSON, or bytes as they are; `promised` is a false Content-Length."""
+    """One reply: JSON, or bytes as they are; `promised` is a false Content-Length, which breaks the
+    connection off; `held_until` keeps it back until then."""
 
     body: Any = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     promised: int | None = None
-    after_s: float = 0.0
+    held_until: threading.Event | None = None
 
 
+ONE_TRY = Patience(connect_s=60.0, answer_s=60.0, tries=1)
+"""The stand-in answers at once: what passes in a minute is a machine at work, not a slow reply."""
 Answer = Callable[[str, dict[str, Any]], Reply]
 """Path and body of a request to its reply."""
 
@@ -53,7 +57,8 @@ def stub_server(answer: Answer) -> Iterator[StubServer]:
         def _reply(self, body: dict[str, Any]) -> None:
             stub.asked.append((self.path, body, dict(self.headers)))
             reply = answer(self.path, body)
-            time.sleep(reply.after_s)
+            if reply.held_until is not None:
+                reply.held_until.wait()
             content = reply.body
             if not isinstance(content, bytes):
                 content = json.dumps(content).encode()

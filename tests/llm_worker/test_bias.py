@@ -165,6 +165,15 @@ def test_cached_tokens_are_not_known_unless_every_call_told_them() -> None:
     assert combined(one, REVERSED, answers).cached_tokens is None
 
 
+def test_written_tokens_are_added_up_where_every_call_told_them() -> None:
+    one = request(2)
+    asked = orders_of(one, REVERSED)
+    answers = [replace(UNFAIR.ask(order), written_tokens=30) for order in asked]
+    assert combined(one, REVERSED, answers).written_tokens == 60
+    answers[1] = replace(answers[1], written_tokens=None)
+    assert combined(one, REVERSED, answers).written_tokens is None
+
+
 def test_one_order_in_which_an_option_had_no_probability_is_no_nan() -> None:
     one = request(2)
     shares = [(0.0, 1.0, 0.0), (0.5, 0.4, 0.1)]

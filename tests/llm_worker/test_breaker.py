@@ -7,11 +7,9 @@ import asyncio
 import pytest
 
 from llm_worker.clients.breaker import FAILURES, PAUSE_SECONDS, Breaker
-from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.json_server import JsonServer
 from llm_worker.errors import RequestRefusedError, ServerAwayError, ValidatorError
-from tests.llm_worker.stub_server import Reply, stub_server
-
-ONCE = Patience(connect_s=1.0, answer_s=2.0, tries=1)
+from tests.llm_worker.stub_server import ONE_TRY, Reply, stub_server
 
 
 class Clock:
@@ -72,7 +70,7 @@ def test_a_failing_server_is_not_flooded() -> None:
 
         async def ask_often() -> list[str]:
             said = []
-            async with JsonServer(stub.url, patience=ONCE) as server:
+            async with JsonServer(stub.url, patience=ONE_TRY) as server:
                 for _ in range(FAILURES + 5):
                     try:
                         await server.ask("/v1/x", {})
@@ -91,7 +89,7 @@ def test_a_refusal_is_an_answer() -> None:
     with stub_server(lambda path, body: Reply({}, 400)) as stub:
 
         async def ask_often() -> None:
-            async with JsonServer(stub.url, patience=ONCE) as server:
+            async with JsonServer(stub.url, patience=ONE_TRY) as server:
                 for _ in range(FAILURES + 1):
                     with pytest.raises(RequestRefusedError):
                         await server.ask("/v1/x", {})

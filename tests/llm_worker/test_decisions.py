@@ -15,16 +15,15 @@ from llm_worker.clients.decisions import (
     read_decision,
     request_body_of,
 )
-from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.probe import QUESTION, probe_prompt
 from llm_worker.errors import BadReplyError, RequestRefusedError, UnsuitableServerError
 from llm_worker.prompts.families import ENGLISH
 from llm_worker.types import ValidationRequest
 from llm_worker.validators import validate_all
-from tests.llm_worker.stub_server import Reply, stub_server
+from tests.llm_worker.stub_server import ONE_TRY, Reply, stub_server
 
-QUICK = Patience(connect_s=1.0, answer_s=5.0, tries=1)
 PROMPT = probe_prompt(ENGLISH)
 SHARES = {"1": 0.6, "2": 0.1, "3": 0.1, "4": 0.05, "5": 0.05, "0": 0.1}
 
@@ -53,7 +52,7 @@ def server(path: str, body: dict[str, Any]) -> Reply:
 
 def probed(url: str) -> Passport:
     async def ask() -> Passport:
-        async with JsonServer(url, patience=QUICK) as reached:
+        async with JsonServer(url, patience=ONE_TRY) as reached:
             return await probe_decisions(reached, model="good", family=ENGLISH)
 
     return asyncio.run(ask())
@@ -79,7 +78,7 @@ def test_tasks_are_answered_and_a_refusal_is_a_failure_in_words() -> None:
             ValidationRequest(2, "a forbidden text", "multiclass", cards),
             ValidationRequest(3, "where is it", "binary", cards, asked_label_id=2),
         ]
-        results, failures = validate_all(DecisionsValidator(model, patience=QUICK), asked)
+        results, failures = validate_all(DecisionsValidator(model, patience=ONE_TRY), asked)
     assert [one.task_id for one in results] == [1, 3]
     assert results[0].probabilities.of("1") == pytest.approx(0.6)
     assert results[0].probabilities.of("unk") == pytest.approx(0.1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.openai_server import OpenAiValidator, probe_openai
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.probe import QUESTION
@@ -24,9 +24,7 @@ from llm_worker.errors import BadReplyError, UnsuitableServerError
 from llm_worker.prompts.families import ENGLISH
 from llm_worker.types import ValidationRequest
 from llm_worker.validators import validate_all
-from tests.llm_worker.stub_server import Reply, stub_server
-
-QUICK = Patience(connect_s=1.0, answer_s=5.0, tries=1)
+from tests.llm_worker.stub_server import ONE_TRY, Reply, stub_server
 
 
 def entry(token: Any, share: float, packed: Any = None) -> dict[str, Any]:
@@ -172,7 +170,7 @@ def probed(server: Callable[[str, dict[str, Any]], Reply], context: int | None =
     with stub_server(server) as stub:
 
         async def ask() -> Passport:
-            async with JsonServer(stub.url, patience=QUICK) as reached:
+            async with JsonServer(stub.url, patience=ONE_TRY) as reached:
                 return await probe_openai(reached, model="good", family=ENGLISH, context=context)
 
         return asyncio.run(ask())
@@ -240,7 +238,9 @@ def test_every_request_is_as_the_probe_found_it_works() -> None:
         model = ServedModel(stub.url, "good", ENGLISH.key, ENGLISH.digest, "", False, passport)
         one = ValidationRequest(7, "where is it", "multiclass", QUESTION.candidates)
         long = ValidationRequest(8, "Ω" * 20_000, "multiclass", QUESTION.candidates)
-        (result, cut), failures = validate_all(OpenAiValidator(model, patience=QUICK), [one, long])
+        (result, cut), failures = validate_all(
+            OpenAiValidator(model, patience=ONE_TRY), [one, long]
+        )
     assert failures == []
     bodies = [body for path, body, _headers in stub.asked if path.endswith("completions")]
     assert [body["reasoning_effort"] for body in bodies] == ["none", "none"]
@@ -256,7 +256,7 @@ def test_a_model_that_is_not_listed_any_more_is_not_asked() -> None:
     with stub_server(lambda path, body: Reply({"data": [{"id": "other"}]})) as stub:
         model = ServedModel(stub.url, "good", ENGLISH.key, ENGLISH.digest, "", False, passport)
         one = ValidationRequest(7, "where is it", "multiclass", QUESTION.candidates)
-        results, failures = validate_all(OpenAiValidator(model, patience=QUICK), [one])
+        results, failures = validate_all(OpenAiValidator(model, patience=ONE_TRY), [one])
     assert results == []
     assert "it serves other" in failures[0].message
     assert failures[0].retryable

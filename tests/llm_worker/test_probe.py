@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.option_routes import Route
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.probe import QUESTION, SYMBOLS, probe
@@ -21,9 +21,8 @@ from llm_worker.prompts.build import PREFILL
 from llm_worker.prompts.families import ENGLISH
 from llm_worker.types import ValidationRequest
 from llm_worker.validators import validate_all
-from tests.llm_worker.stub_server import Reply, stub_server
+from tests.llm_worker.stub_server import ONE_TRY, Reply, stub_server
 
-QUICK = Patience(connect_s=1.0, answer_s=2.0, tries=1)
 SPACE = 900
 BARE = {symbol: 100 + place for place, symbol in enumerate(SYMBOLS)}
 SPACED = {symbol: 200 + place for place, symbol in enumerate(SYMBOLS)}
@@ -106,7 +105,7 @@ def probed(odd: Callable[[str, dict[str, Any]], Reply]) -> Passport:
     with stub_server(odd) as stub:
 
         async def ask() -> Passport:
-            async with JsonServer(stub.url, patience=QUICK) as server:
+            async with JsonServer(stub.url, patience=ONE_TRY) as server:
                 return await probe(server, model="good", family=ENGLISH)
 
         return asyncio.run(ask())
@@ -223,7 +222,7 @@ def test_one_task_that_fails_holds_up_no_other() -> None:
     }
     words = [*broken, "fine", "good"]
     with stub_server(faulty(broken)) as stub:
-        client = VllmServerValidator(served(stub.url, probed(Odd())), patience=QUICK)
+        client = VllmServerValidator(served(stub.url, probed(Odd())), patience=ONE_TRY)
         results, failures = validate_all(client, [about(n, w) for n, w in enumerate(words)])
     assert [result.task_id for result in results] == [4, 5]
     said = {words[failure.task_id]: failure for failure in failures}
@@ -236,12 +235,11 @@ def test_one_task_that_fails_holds_up_no_other() -> None:
 
 
 def test_once_a_server_is_away_nobody_waits_for_it_again() -> None:
-    broken = {"slow": Reply({}, after_s=1.0)}
-    patience = Patience(connect_s=1.0, answer_s=0.3, tries=1)
+    broken = {"away": Reply({}, promised=500)}  # breaks off at once
     with stub_server(faulty(broken)) as stub:
         model = served(stub.url, probed(Odd()))
-        client = VllmServerValidator(model, connections=1, patience=patience)
-        results, failures = validate_all(client, [about(n, "slow") for n in range(20)])
+        client = VllmServerValidator(model, connections=1, patience=ONE_TRY)
+        results, failures = validate_all(client, [about(n, "away") for n in range(20)])
         chats = [path for path, *_rest in stub.asked if path == "/v1/chat/completions"]
     assert (results, len(failures)) == ([], 20)
     assert len(chats) == 1
@@ -250,7 +248,7 @@ def test_once_a_server_is_away_nobody_waits_for_it_again() -> None:
 
 def test_the_server_is_asked_for_its_tokens_once() -> None:
     with stub_server(Odd()) as stub:
-        client = VllmServerValidator(served(stub.url, probed(Odd())), patience=QUICK)
+        client = VllmServerValidator(served(stub.url, probed(Odd())), patience=ONE_TRY)
         for _ in range(3):
             assert validate_all(client, [about(1, "fine")])[1] == []
         paths = [path for path, *_rest in stub.asked]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from llm_worker.clients.text_approach import (
     read_words,
     without_answer,
 )
+from llm_worker.clients.thinking import NO_SWITCH, SWITCHES, Switch
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import BadReplyError
 from llm_worker.prompts.families import newest_family
@@ -30,7 +31,7 @@ from llm_worker.prompts.settings import Approach, Asking
 from llm_worker.types import Candidate, Question, ValidationFailure, ValidationRequest
 from llm_worker.validators import Answers, validate_all
 from tests.llm_worker import stub_server as stub
-from tests.llm_worker.test_probe import QUICK, Odd, probed
+from tests.llm_worker.test_probe import Odd, probed
 from tests.llm_worker.test_prompts import ATTACKS
 
 SYMBOLS = ("1", "2", "0")
@@ -51,6 +52,7 @@ class Writer(Odd):
 
     replies: Sequence[str | None] = ()
     finish: str = "stop"
+    wrote: Any = 40
     chats: list[dict[str, Any]] = field(default_factory=list)
 
     def _answer(self, body: dict[str, Any]) -> stub.Reply:
@@ -59,7 +61,8 @@ class Writer(Odd):
             return super()._answer(body)
         nth = sum("logprobs" not in chat for chat in self.chats) - 1
         choice = {"message": {"content": self.replies[nth]}, "finish_reason": self.finish}
-        return stub.Reply({"choices": [choice], "usage": {"prompt_tokens": 500}})
+        usage = {"prompt_tokens": 500, "completion_tokens": self.wrote}
+        return stub.Reply({"choices": [choice], "usage": usage})
 
 
 @functools.cache
@@ -67,7 +70,12 @@ def passport() -> Passport:
     return probed(Odd())
 
 
-def ask(writer: Writer, approach: Approach, asked: ValidationRequest | None = None) -> Answers:
+def ask(
+    writer: Writer,
+    approach: Approach,
+    asked: ValidationRequest | None = None,
+    switch: Switch = NO_SWITCH,
+) -> Answers:
     family = newest_family(approach, "en")
     with stub.stub_server(writer) as server:
         model = ServedModel(
@@ -77,10 +85,10 @@ def ask(writer: Writer, approach: Approach, asked: ValidationRequest | None = No
             family.digest,
             "A shop.",
             reads_documents=False,
-            passport=passport(),
+            passport=replace(passport(), switch=switch),
             asking=Asking(approach=approach),
         )
-        client = VllmServerValidator(model, patience=QUICK)
+        client = VllmServerValidator(model, patience=stub.ONE_TRY)
         return validate_all(client, [asked or request()])
 
 
@@ -143,6 +151,8 @@ def test_a_reply_that_was_cut_off_holds_no_answer() -> None:
         {"choices": [{"message": {"content": 5}}]},
         {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}},
         {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": -1}},
+        {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 10**30}},
+        {"choices": [{"message": {"content": "x"}}], "usage": [1]},
     ],
 )
 def test_a_reply_of_another_shape_is_refused(reply: Any) -> None:
@@ -214,6 +224,31 @@ def test_a_reply_that_ran_out_of_room_is_asked_about_again() -> None:
     results, failures = ask(writer, Approach.TEXT)
     assert (results, failures[0].reason) == ([], "unreadable_answer")
     assert len(writer.chats) == 2
+
+
+@pytest.mark.parametrize("approach", [Approach.TEXT, Approach.REASON_THEN_PROB])
+@pytest.mark.parametrize("switch", SWITCHES[1:])
+def test_every_call_carries_the_switch_that_keeps_the_model_from_thinking(
+    approach: Approach, switch: Switch
+) -> None:
+    writer = Writer(replies=["I think it is late.", "[ANSWER] 1"])
+    _results, failures = ask(writer, approach, switch=switch)
+    assert failures == []
+    assert len(writer.chats) == 2
+    assert all({name: chat[name] for name in switch} == switch for chat in writer.chats)
+
+
+def test_tokens_that_were_written_are_counted_over_all_calls() -> None:
+    for approach, written in ((Approach.TEXT, 40 + 40), (Approach.REASON_THEN_PROB, 40 + 1)):
+        (result,), _failures = ask(Writer(replies=["It is late.", "[ANSWER] 1"]), approach)
+        assert result.written_tokens == written
+
+
+@pytest.mark.parametrize("told", [None, -1, 10**30, "many", True])
+def test_a_count_of_written_tokens_that_cannot_be_is_none(told: Any) -> None:
+    writer = Writer(replies=["It is late.\n[ANSWER] 1"], wrote=told)
+    (result,), _failures = ask(writer, Approach.TEXT)
+    assert result.written_tokens is None
 
 
 # --- Notes, then options ------------------------------------------------------------------------

@@ -116,6 +116,7 @@ def test_asking_for_an_option_that_was_not_offered_is_refused() -> None:
         ({"tokens": -1}, "below 0"),
         ({"cached_tokens": -1}, "-1 of "),
         ({"cached_tokens": 10_000}, "10000 of "),
+        ({"written_tokens": -1}, "written tokens is below 0"),
         ({"route": ""}, "names no route"),
         ({"question": "binary"}, "has the options yes and no"),
         ({"probabilities": OptionProbabilities(("unk", "10"), (0.5, 0.5))}, "last option"),

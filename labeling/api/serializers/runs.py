@@ -56,6 +56,9 @@ class UsageSerializer(serializers.Serializer[Any]):
     cached_tokens = serializers.IntegerField(
         allow_null=True, help_text="Of them in the server's cache; null where no server told."
     )
+    written_tokens = serializers.IntegerField(
+        help_text="One for each call, or as many as the server told."
+    )
     latency_ms = serializers.FloatField(allow_null=True, help_text="Of a task, on average.")
     cost = serializers.FloatField(allow_null=True, help_text="Null without prices.")
     tasks_per_second = serializers.FloatField(help_text="Over the last five minutes.")
