@@ -89,7 +89,11 @@ class FaultyProxy:
                     return
                 if fault == "slow":
                     time.sleep(SLOW_SECONDS)
-                status, content = FAULTS.get(fault) or forwarded(target, self.path, body)
+                try:
+                    status, content = FAULTS.get(fault) or forwarded(target, self.path, body)
+                except (OSError, http.client.HTTPException):  # it died: so does this connection
+                    self.close_connection = True
+                    return
                 if fault == "nan":
                     content = _LOGPROB.sub(b'"logprob":NaN', content)
                 self.send_response(status)

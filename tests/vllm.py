@@ -71,6 +71,13 @@ class VllmServer:
             self._process.wait()
         self._process = None
 
+    def kill(self) -> None:
+        """As `kill -9` does: nothing is finished, nobody is told."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
     def _wait(self) -> None:
         assert self._process is not None
         until = time.monotonic() + READY_SECONDS

@@ -75,7 +75,11 @@ def pool_of(project: Project, *, until: datetime.datetime) -> Pool:
 
 def fixed_shots(pool: Pool, most: int) -> tuple[Shot, ...]:
     """Examples for all tasks: of as many labels as there is room for, by the hash of the text, so
-    that nobody chose them."""
+    that nobody chose them.
+
+    Their texts are copied: into the validator's settings, from there into the configurations of
+    its runs, and into previews of its prompts. Whoever erases a text has to look there too.
+    """
     seen: dict[str, int] = {}
     turns = []
     for place, label in enumerate(pool.labels):

@@ -36,7 +36,7 @@ def proxy(
     shop: Project, vllm_server: VllmServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Proxy]:
     """Makes a proxy before the server, and registers the model through it; then it may fail."""
-    monkeypatch.setattr(asking, "PATIENCE", Patience(connect_s=2.0, answer_s=20.0, tries=1))
+    monkeypatch.setattr(asking, "PATIENCE", Patience(connect_s=60.0, answer_s=60.0, tries=1))
     made: list[FaultyProxy] = []
 
     def register(fault: Fault) -> FaultyProxy:
@@ -95,7 +95,7 @@ def test_every_fault_at_once_leaves_each_task_with_a_verdict_or_a_sentence(
     assert any("no log-probabilities of a first token" in sentence for sentence in failed)
 
 
-def test_a_server_killed_in_mid_run_is_asked_again_when_it_is_back(
+def test_a_server_that_hangs_up_in_mid_run_is_asked_again_when_it_is_back(
     shop: Project, proxy: Proxy
 ) -> None:
     faulty = proxy(lambda path, place: "drop" if place >= 5 else "")
@@ -107,12 +107,38 @@ def test_a_server_killed_in_mid_run_is_asked_again_when_it_is_back(
     assert waiting.exists()
     assert all("cannot be reached" in row.failure for row in waiting)
     assert not Decision.objects.filter(reason="machine_failed").exists()
-    faulty.fault = lambda path, place: ""  # started again
+    faulty.fault = lambda path, place: ""
     breaker.breaker_of(faulty.url).answered()  # as if the pause were over
     work_off_with_retries()
     said = check_nothing_twice(shop)
     assert not any(said.values())
     assert before < set(Verdict.objects.filter(validator__kind="llm").values_list("pk", flat=True))
+
+
+def test_a_server_killed_with_signal_nine_is_asked_again_when_it_was_started_again(
+    shop: Project, proxy: Proxy, vllm_server: VllmServer
+) -> None:
+    """The real one, with all its processes, in the middle of a question."""
+
+    def kill_it(path: str, place: int) -> str:
+        if place == 5:
+            vllm_server.kill()
+        return ""
+
+    faulty = proxy(kill_it)
+    world.send_stream(shop)
+    world.work_off()
+    waiting = PlanRow.objects.exclude(failure="")
+    assert waiting.exists()
+    assert all("cannot be reached" in row.failure for row in waiting)
+    assert not Decision.objects.filter(reason="machine_failed").exists()
+    before = set(Verdict.objects.filter(validator__kind="llm").values_list("pk", flat=True))
+    vllm_server.start()
+    breaker.breaker_of(faulty.url).answered()  # as if the pause were over
+    work_off_with_retries()
+    assert not any(check_nothing_twice(shop).values())
+    after = set(Verdict.objects.filter(validator__kind="llm").values_list("pk", flat=True))
+    assert before < after
 
 
 def test_a_model_name_that_vanishes_is_said_and_comes_back(shop: Project, proxy: Proxy) -> None:
