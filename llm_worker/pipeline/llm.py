@@ -102,8 +102,12 @@ def register_llm(
     except ValidatorError as error:
         raise ActionRefused(str(error)) from error
     standing = project.validators.filter(name=name, active=True).first()
-    more = {"client": client, "api_key_env": api_key_env, "shots_from": shots_from}
-    more["context"] = context
+    more = {
+        "client": client,
+        "api_key_env": api_key_env,
+        "shots_from": shots_from,
+        "context": context,
+    }
     fitted = _fitted_before(standing, {**more, **served.as_json()}) if bias == PRIOR else None
     try:
         chosen = fitted or bias_of(project, bias, client_of(client, served, key=key))
