@@ -13,17 +13,15 @@ from rest_framework.request import Request
 from labeling.access import Right
 from labeling.api.base import ProjectEndpoint, StrictSerializer, read_query
 from labeling.api.schema import answers
-from labeling.formats.csv_export import write_csv
-from labeling.formats.export import export_columns, export_rows
-from labeling.formats.jsonl import write_jsonl
+from labeling.formats.export import export_rows
+from labeling.formats.writers import FORMATS, write_rows
 from labeling.models import TaskStatus
 
-CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 BLOCK_BYTES = 64 * 1024
 
 
 class ExportQuerySerializer(StrictSerializer):
-    format = serializers.ChoiceField(list(CONTENT_TYPES), default="jsonl")
+    format = serializers.ChoiceField(list(FORMATS), default="jsonl")
     status = serializers.ChoiceField(TaskStatus.choices, required=False)
     raw = serializers.BooleanField(
         default=False,
@@ -38,7 +36,11 @@ class ExportView(ProjectEndpoint):
         operation_id="export_get",
         parameters=[ExportQuerySerializer],
         responses=answers(
-            {(200, "application/x-ndjson"): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR},
+            {
+                (200, "application/x-ndjson"): OpenApiTypes.STR,
+                (200, "text/csv"): OpenApiTypes.STR,
+                (200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY,
+            },
             400,
             404,
         ),
@@ -50,15 +52,13 @@ class ExportView(ProjectEndpoint):
         wanted = read_query(ExportQuerySerializer, request)
         kind = wanted["format"]
         rows = export_rows(self.project, status=wanted.get("status"))
-        lines = (
-            write_csv(rows, export_columns(), raw=wanted["raw"])
-            if kind == "csv"
-            else write_jsonl(rows)
-        )
+        lines = write_rows(self.project, rows, kind, raw=wanted["raw"])
+        content_type, ending = FORMATS[kind]
+        name = f"{self.project.slug}.{ending}"
         return StreamingHttpResponse(
             blocks(lines),
-            content_type=CONTENT_TYPES[kind],
-            headers={"Content-Disposition": f'attachment; filename="{self.project.slug}.{kind}"'},
+            content_type=content_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
 
 

@@ -1,4 +1,4 @@
-"""`export SLUG --format jsonl|csv`: one row a task with its label and where it comes from."""
+"""`export SLUG --format FORMAT`: one row a task with its label and where it comes from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.formats.csv_export import write_csv
-from labeling.formats.export import export_columns, export_rows
-from labeling.formats.jsonl import write_jsonl
+from labeling.formats.export import export_rows
+from labeling.formats.writers import FORMATS, write_rows
 from labeling.management.base import WordedCommand, find_project
 from labeling.management.progress import Progress
 from labeling.models import TaskStatus
@@ -26,7 +25,7 @@ class Command(WordedCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help=_("address of the project"))
-        parser.add_argument("--format", choices=("jsonl", "csv"), required=True)
+        parser.add_argument("--format", choices=tuple(FORMATS), required=True)
         parser.add_argument("--output", type=Path, help=_("file (default: standard output)"))
         parser.add_argument(
             "--status",
@@ -49,8 +48,11 @@ class Command(WordedCommand):
         raw: bool,
         **options: Any,
     ) -> None:
-        rows = self._counted(export_rows(find_project(slug), status=status))
-        lines = write_csv(rows, export_columns(), raw=raw) if format == "csv" else write_jsonl(rows)
+        if format == "parquet" and output is None:
+            raise CommandError(_("Parquet is no text: name a file with --output."))
+        project = find_project(slug)
+        rows = self._counted(export_rows(project, status=status))
+        lines = write_rows(project, rows, format, raw=raw)
         if output is not None:
             save(lines, output)
             return

@@ -1,0 +1,38 @@
+"""The formats of an export by name, and the one way to write a project in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from labeling.formats.csv_export import write_csv
+from labeling.formats.export import export_columns
+from labeling.formats.jsonl import write_jsonl
+from labeling.models import Project
+
+# Name to content type and ending of the file's name.
+FORMATS = {
+    "jsonl": ("application/x-ndjson", "jsonl"),
+    "csv": ("text/csv; charset=utf-8", "csv"),
+    "parquet": ("application/vnd.apache.parquet", "parquet"),
+}
+
+
+def write_rows(
+    project: Project, rows: Iterable[Mapping[str, Any]], kind: str, *, raw: bool = False
+) -> Iterator[bytes]:
+    """`rows` of `export.export_rows` as a file of one of FORMATS, in pieces, never held whole."""
+    if kind == "csv":
+        return write_csv(rows, export_columns(), raw=raw)
+    if kind == "parquet":
+        return _parquet(project, rows)
+    return write_jsonl(rows)
+
+
+def _parquet(project: Project, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    # Only who writes Parquet loads its library.
+    from labeling.formats.parquet import parquet_schema, write_parquet
+
+    taxonomy = project.taxonomies.first()
+    about = {"project": project.slug, "taxonomy_version": str(taxonomy.number if taxonomy else 0)}
+    return write_parquet(rows, parquet_schema(export_columns(), about))
