@@ -7,7 +7,8 @@ from typing import Any
 
 from labeling.formats.csv_export import write_csv
 from labeling.formats.export import export_columns
-from labeling.formats.jsonl import write_jsonl
+from labeling.formats.jsonl import write_json_list, write_jsonl
+from labeling.formats.label_studio import label_studio_tasks
 from labeling.models import Project
 
 # Name to content type and ending of the file's name.
@@ -15,6 +16,7 @@ FORMATS = {
     "jsonl": ("application/x-ndjson", "jsonl"),
     "csv": ("text/csv; charset=utf-8", "csv"),
     "parquet": ("application/vnd.apache.parquet", "parquet"),
+    "label_studio": ("application/json", "label_studio.json"),
 }
 
 
@@ -26,6 +28,9 @@ def write_rows(
         return write_csv(rows, export_columns(), raw=raw)
     if kind == "parquet":
         return _parquet(project, rows)
+    if kind == "label_studio":
+        names = dict(project.labels.values_list("key", "name"))
+        return write_json_list(label_studio_tasks(rows, names))
     return write_jsonl(rows)
 
 

@@ -179,7 +179,7 @@ def make_decision(task: Task, run: Run, label: Label | None = None, **fields: An
     )
 
 
-def make_annotation(task: Task, member: Member, label: Label, **fields: Any) -> Annotation:
+def make_annotation(task: Task, member: Member, label: Label | None, **fields: Any) -> Annotation:
     """A plain answer to "which label?"."""
     fields = {"client_id": uuid.uuid4(), "question": "multiclass", "answer": "label", **fields}
     return Annotation.objects.create(

@@ -40,6 +40,7 @@ class ExportView(ProjectEndpoint):
                 (200, "application/x-ndjson"): OpenApiTypes.STR,
                 (200, "text/csv"): OpenApiTypes.STR,
                 (200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY,
+                (200, "application/json"): OpenApiTypes.ANY,
             },
             400,
             404,
