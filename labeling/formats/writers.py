@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from labeling.formats.argilla import argilla_records
 from labeling.formats.csv_export import write_csv
 from labeling.formats.export import export_columns
 from labeling.formats.jsonl import write_json_list, write_jsonl
@@ -17,6 +18,7 @@ FORMATS = {
     "csv": ("text/csv; charset=utf-8", "csv"),
     "parquet": ("application/vnd.apache.parquet", "parquet"),
     "label_studio": ("application/json", "label_studio.json"),
+    "argilla": ("application/json", "argilla.json"),
 }
 
 
@@ -28,9 +30,11 @@ def write_rows(
         return write_csv(rows, export_columns(), raw=raw)
     if kind == "parquet":
         return _parquet(project, rows)
+    names = dict(project.labels.values_list("key", "name"))
     if kind == "label_studio":
-        names = dict(project.labels.values_list("key", "name"))
         return write_json_list(label_studio_tasks(rows, names))
+    if kind == "argilla":
+        return write_json_list(argilla_records(rows, names))
     return write_jsonl(rows)
 
 

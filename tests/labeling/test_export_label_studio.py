@@ -163,7 +163,7 @@ def test_odd_texts_stay_and_an_empty_project_is_an_empty_list(project: Project) 
     assert [task["data"]["text"] for task in exported(project)] == texts
 
 
-@pytest.mark.parametrize("kind", ["label_studio"])
+@pytest.mark.parametrize("kind", ["label_studio", "argilla"])
 def test_rows_are_taken_one_by_one(project: Project, kind: str) -> None:
     make_task(project)
     template = next(export_rows(project))
@@ -182,7 +182,7 @@ def test_rows_are_taken_one_by_one(project: Project, kind: str) -> None:
     assert len(json.loads(b"".join([*begun, *pieces]))) == 5
 
 
-@pytest.mark.parametrize("kind", ["label_studio"])
+@pytest.mark.parametrize("kind", ["label_studio", "argilla"])
 def test_the_api_streams_json_that_status_narrows(project: Project, kind: str) -> None:
     make_task(project, "1")
     make_task(project, "2", status="deferred")
