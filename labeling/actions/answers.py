@@ -1,4 +1,4 @@
-"""The answers that count towards agreement on a task."""
+"""The answers that count towards agreement on a task, and whether one agrees with a machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from labeling import rules
 from labeling.models import Annotation, Answer, Lease, Member, Purpose, Task, UnkReason
 from labeling.rules import GivenAnswer
 
@@ -60,4 +61,15 @@ def to_question_of(annotation: Annotation, task: Task) -> bool:
         annotation.revision == task.revision
         and annotation.question == task.question
         and annotation.asked_label_id == task.asked_label_id
+    )
+
+
+def agrees(annotation: Annotation, label_id: int | None) -> bool:
+    """Was accepting `label_id` right by this answer (DESIGN 8.6)?"""
+    labels = annotation.conf_labels.all() if annotation.answer == Answer.CONF else ()
+    return rules.is_right(
+        label_id,
+        reference=annotation.answer,
+        reference_label=annotation.label_id,
+        conf_labels={label.pk for label in labels},
     )

@@ -15,9 +15,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from labeling import dispatch, rules
+from labeling import dispatch
 from labeling.access import Right, has_right
+from labeling.actions.answers import agrees
 from labeling.actions.errors import ActionRefused, Conflict
+from labeling.actions.pool import pool_draws_of, take_back_pool_answer, take_pool_answer
 from labeling.actions.queues import audits_for
 from labeling.actions.resolve import reinstate, resolve, withdraw
 from labeling.models import (
@@ -40,11 +42,15 @@ def check_audit(member: Member, task: Task, question: str) -> None:
         raise ActionRefused(_("An audit asks which label holds."))
     if _answered_by(member, task) or audits_for(member).filter(pk=task.pk).exists():
         return
+    pools = pool_draws_of(task)
+    if pools.filter(annotation__member=member).exists():
+        return
     draws = AuditDraw.objects.filter(task=task, revision=task.revision)
     before = Annotation.objects.filter(member=member, task=task, purpose=Purpose.AUDIT)
-    if draws.filter(answered_at__isnull=True).exists() and before.exists():
+    waits = any(some.filter(answered_at__isnull=True).exists() for some in (draws, pools))
+    if waits and before.exists():
         return  # an answer that was taken back is given anew
-    if draws.filter(answered_at__isnull=False).exists():
+    if any(some.filter(answered_at__isnull=False).exists() for some in (draws, pools)):
         raise Conflict(_("Somebody else has answered this one meanwhile."))
     raise Conflict(_("No audit of this task waits for your answer."))
 
@@ -73,6 +79,7 @@ def take_answer(annotation: Annotation) -> None:
         else:
             _answer_first(draw, annotation)
     if expert:
+        take_pool_answer(annotation)
         _correct(task, annotation, list(draws.values()))
 
 
@@ -121,17 +128,6 @@ def _is_checked(draw: AuditDraw) -> bool:
     return int.from_bytes(digest[:8]) / 2**64 < draw.check_probability
 
 
-def agrees(annotation: Annotation, label_id: int | None) -> bool:
-    """Was accepting `label_id` right by this answer (DESIGN 8.6)?"""
-    labels = annotation.conf_labels.all() if annotation.answer == Answer.CONF else ()
-    return rules.is_right(
-        label_id,
-        reference=annotation.answer,
-        reference_label=annotation.label_id,
-        conf_labels={label.pk for label in labels},
-    )
-
-
 def _correct(task: Task, annotation: Annotation, draws: Sequence[AuditDraw]) -> None:
     """Where the answer contradicts what a machine let stand, the answer stands instead. An answer
     that was changed is compared anew."""
@@ -160,8 +156,8 @@ def _undo_correction(task: Task, member: Member, draws: Sequence[AuditDraw]) -> 
             task=task,
             revision=task.revision,
             source=Source.AUTO,
-            decision__in=[draw.decision_id for draw in draws],
         )
+        .filter(Q(decision__in=[draw.decision_id for draw in draws]) | Q(pool_draws__isnull=False))
         .order_by("-pk")
         .first()
     )
@@ -181,4 +177,5 @@ def take_back_answer(annotation: Annotation) -> None:
         elif not observed.exists() and draw.first_answer_id is not None:
             draw.first_answer, draw.answered_at = None, None
         draw.save(update_fields=["first_answer", "answered_at"])
+    take_back_pool_answer(annotation)
     _undo_correction(task, member, draws)

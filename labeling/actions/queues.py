@@ -6,7 +6,7 @@ import datetime
 import hashlib
 
 from django.conf import settings
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from labeling.access import Right, has_right
@@ -20,6 +20,7 @@ from labeling.models import (
     Lease,
     MachineSeen,
     Member,
+    PoolDraw,
     Project,
     Purpose,
     ReferenceOutcome,
@@ -69,7 +70,7 @@ def _own_answers(member: Member) -> QuerySet[Annotation]:
 def audits_for(member: Member) -> QuerySet[Task]:
     """Tasks with an audit that wants the member's answer, on which the member never acted: a
     regular annotator's first where the policy's audits begin so, then an expert's. What has waited
-    for too long goes to an expert at once."""
+    for too long goes to an expert at once, and so do draws of frozen pools, in their order."""
     open_draws = AuditDraw.objects.filter(
         task__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
     )
@@ -80,9 +81,24 @@ def audits_for(member: Member) -> QuerySet[Task]:
             | Q(first_answer__isnull=False)
             | Q(created_at__lt=timezone.now() - days)
         )
-    else:
-        open_draws = open_draws.filter(check_probability__lt=1.0, first_answer__isnull=True)
+        return _audits_and_pools(member, open_draws)
+    open_draws = open_draws.filter(check_probability__lt=1.0, first_answer__isnull=True)
     return untouched(Task.objects.filter(pk__in=open_draws.values("task")), member).order_by("pk")
+
+
+def _audits_and_pools(expert: Member, open_draws: QuerySet[AuditDraw]) -> QuerySet[Task]:
+    pools = PoolDraw.objects.filter(
+        task=OuterRef("pk"),
+        revision=OuterRef("revision"),
+        pool__project_id=expert.project_id,
+        pool__closed_at__isnull=True,
+        pool__certified_at__isnull=True,
+        answered_at__isnull=True,
+    )
+    tasks = Task.objects.filter(Q(pk__in=open_draws.values("task")) | Exists(pools))
+    tasks = tasks.filter(project_id=expert.project_id)
+    place = Subquery(pools.order_by("place").values("place")[:1])
+    return untouched(tasks, expert).order_by(place.asc(nulls_first=True), "pk")
 
 
 def benchmark_for(member: Member) -> QuerySet[Task]:

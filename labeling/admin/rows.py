@@ -31,6 +31,8 @@ from labeling.models import (
     MachineSeen,
     ModelVersion,
     PlanRow,
+    Pool,
+    PoolDraw,
     Prediction,
     PromptPreview,
     Ranking,
@@ -291,6 +293,33 @@ look_at(
     "undone_at",
     "restored",
     related=["project", "policy"],
+)
+look_at(
+    Pool,
+    "project",
+    "policy",
+    "method",
+    "alpha",
+    "delta",
+    "size",
+    "sample_size",
+    "created_at",
+    "certified_at",
+    "closed_at",
+    related=["project", "policy"],
+    filters=["method"],
+)
+look_at(
+    PoolDraw,
+    "pool",
+    "place",
+    "task",
+    "label",
+    "wrong",
+    "answered_at",
+    project="pool__project",
+    related=["pool", "task", "label"],
+    filters=["wrong"],
 )
 look_at(WeekProfile, "project", "week", "rows", "computed_at", related=["project"])
 look_at(

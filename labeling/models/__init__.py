@@ -23,6 +23,7 @@ from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.event import Event
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
 from labeling.models.policy import DeltaLedger, DeltaTest, LedgerRow, Policy
+from labeling.models.pool import Pool, PoolDraw
 from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
 from labeling.models.preview import PromptPreview
 from labeling.models.project import (
@@ -92,6 +93,8 @@ __all__ = [
     "Part",
     "PlanRow",
     "Policy",
+    "Pool",
+    "PoolDraw",
     "Prediction",
     "Project",
     "PromptPreview",

@@ -116,3 +116,20 @@ def pool_sample_size(pool: int, alpha: float, delta: float, *, errors: int = 0) 
         else:
             low = middle + 1
     return low
+
+
+def pool_sequence_size(pool: int, alpha: float, delta: float, *, errors: int = 0) -> int | None:
+    """After how many rows, of which `errors` are wrong, `pool_sequence_bound` certifies the pool;
+    None where not even the whole pool would do."""
+    check_levels(alpha, delta)
+    bad = least_bad(pool, alpha)
+    if errors >= bad:
+        return None
+    low, high = errors, pool
+    while low < high:
+        middle = (low + high) // 2
+        if pool_sequence_bound(pool, middle, errors, delta).most < bad:
+            high = middle
+        else:
+            low = middle + 1
+    return low

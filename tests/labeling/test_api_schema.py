@@ -45,6 +45,8 @@ CONTRACT = {
     "/projects/{slug}/audit/alarms/{id}/close/": {"post"},
     "/projects/{slug}/audit/sent-back/": {"get", "post"},
     "/projects/{slug}/audit/sent-back/{id}/undo/": {"post"},
+    "/projects/{slug}/pools/": {"get", "post"},
+    "/projects/{slug}/pools/{id}/": {"get"},
     "/projects/{slug}/policies/{version}/pause/": {"post"},
     "/projects/{slug}/policies/{version}/resume/": {"post"},
     "/projects/{slug}/policies/": {"get", "post"},

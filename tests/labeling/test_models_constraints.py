@@ -42,6 +42,8 @@ from labeling.models import (
     Member,
     Part,
     PlanRow,
+    Pool,
+    PoolDraw,
     Project,
     PromptPreview,
     Ranking,
@@ -230,6 +232,26 @@ def observation(cast: Cast, **fields: Any) -> AuditObservation:
     given = {"wrong": False, "probability": 1.0, **fields}
     return AuditObservation.objects.create(
         draw=draw, policy=draw.policy, label=draw.label, annotation=annotation, **given
+    )
+
+
+def pool(cast: Cast, **fields: Any) -> Pool:
+    given = {"method": "fixed", "alpha": 0.1, "delta": 0.1, "size": 9, "sample_size": 5, **fields}
+    return Pool.objects.create(project=cast.project, seed="s", rows=b"", rows_hash="r", **given)
+
+
+def pool_draw(cast: Cast, **fields: Any) -> PoolDraw:
+    """A draw of the one pool, by default at place 0 and of the cast's task."""
+    frozen = Resolution.objects.first() or Resolution.objects.create(
+        task=cast.task, revision=1, source="single", label=cast.label
+    )
+    given = {"place": 0, "task": cast.task, **fields}
+    return PoolDraw.objects.create(
+        pool=Pool.objects.first() or pool(cast),
+        revision=1,
+        resolution=frozen,
+        label=cast.label,
+        **given,
     )
 
 
@@ -508,6 +530,16 @@ CASES: list[Case] = [
     ("audit_check_probability_positive", lambda c: audit_draw(check_probability=0.0)(c)),
     ("audit_observed_once", twice(lambda c: observation(c))),
     ("audit_observation_probability_positive", lambda c: observation(c, probability=0.0)),
+    ("pool_method_known", lambda c: pool(c, method="guess")),
+    ("pool_levels_in_range", lambda c: pool(c, alpha=0.0)),
+    ("pool_levels_in_range", lambda c: pool(c, delta=1.0)),
+    ("pool_sample_within", lambda c: pool(c, sample_size=10)),
+    (
+        "pool_draw_place_once",
+        lambda c: (pool_draw(c), pool_draw(c, task=make_task(c.project))),
+    ),
+    ("pool_draw_task_once", lambda c: (pool_draw(c), pool_draw(c, place=1))),
+    ("pool_draw_answered_whole", lambda c: pool_draw(c, wrong=False)),
     ("alarm_did_known", lambda c: alarm(c, did="shouted")),
     ("alarm_tightened_names_policy", lambda c: alarm(c, did="tightened")),
     (
