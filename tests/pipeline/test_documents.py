@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from io import StringIO
 from typing import Any
 
@@ -137,7 +138,11 @@ def test_an_index_that_cannot_be_read_is_built_again(shop: Project) -> None:
 def marked(shop: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The shop with ten labeled texts of which a document is marked."""
     world.add_documents(shop)
-    monkeypatch.setattr(document_training, "RerankerSettings", lambda: QUICK)
+    monkeypatch.setattr(
+        document_training,
+        "RerankerSettings",
+        lambda precision: dataclasses.replace(QUICK, precision=precision),
+    )
     monkeypatch.setattr(document_training, "MIN_QUERIES", 8)
     member = make_member(shop, username="ann")
     helps = {"gift_card": "gift-cards", "password_reset": "passwords"}
