@@ -30,10 +30,10 @@ def machine_opinions(row: Mapping[str, Any], names: Mapping[str, str]) -> Iterat
     for verdict in row["verdicts"]:
         said = verdict["probabilities"]
         best = max(said, key=said.__getitem__, default=None)
-        key = best
+        key: str | None = best
         if verdict["question"] == Question.BINARY:
             key = verdict["asked_label"] if best == "yes" else None
-        if best is not None and key in names:
+        if best is not None and key is not None and key in names:
             yield Opinion(verdict["validator"], names[key], said[best])
     if row["source"] == Source.AUTO and row["label"] is not None and row["policy"] is not None:
         yield Opinion(f"policy v{row['policy']}", row["label"], row["confidence"])
