@@ -125,7 +125,9 @@ def _first_since(at: datetime.datetime) -> int:
             high = middle
         else:
             low = row.pk + 1
-    return low
+    # Numbers may be missing before it, and nothing is to be drawn from them.
+    found = Prediction.objects.filter(pk__gte=low).order_by("pk").only("pk").first()
+    return found.pk if found is not None else last + 1
 
 
 def _shares(values: Iterable[str]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from labeling.models import Source
 
 FIELD, QUESTION = "text", "label"
 MAX_AGENT = 200
-_NOT_OF_AN_AGENT = re.compile(r"[^a-zA-Z0-9\-_:./ ]")
+_NOT_OF_AN_AGENT = re.compile(r"[^\w\-:./\x20]", re.ASCII)
 
 
 def argilla_records(

@@ -48,5 +48,5 @@ def test_the_python_example_runs_as_it_stands(
 
 def test_the_commands_that_it_names_exist() -> None:
     named = set(re.findall(r"manage\.py (\w+)", PAGE))
-    assert named == {"create_token", "import_predictions"}
+    assert named == {"create_token", "draw_benchmark", "export", "import_predictions"}
     assert named <= set(get_commands())

@@ -7,7 +7,7 @@ versions of numpy and Pillow than those pinned here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ def project() -> Project:
     return make_project(labels=[{"key": "a", "name": "card lost"}, "b", "c"])
 
 
-def check(found: Any, fields: dict[str, type]) -> None:
+def check(found: Any, fields: Mapping[str, type]) -> None:
     for name, kind in fields.items():
         assert isinstance(found[name], kind), (name, found)
 
@@ -139,7 +139,7 @@ def test_several_labels_and_none_stand_in_the_meta_only(project: Project) -> Non
 
 def test_a_validator_that_names_no_label_predicts_none(project: Project) -> None:
     row = dict.fromkeys(export_columns()) | {"annotations": [], "text": "x", "external_id": "1"}
-    said = [
+    said: list[dict[str, Any]] = [
         {"question": "multiclass", "asked_label": None, "probabilities": {"a": 0.1, "unk": 0.9}},
         {"question": "multiclass", "asked_label": None, "probabilities": {}},
         {"question": "binary", "asked_label": "a", "probabilities": {"yes": 0.2, "no": 0.8}},
