@@ -7,6 +7,7 @@ chosen by looking at them could no longer be certified or tested on them.
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,7 +235,8 @@ def rows_taken(rows: Judged, thresholds: Mapping[str, float | None]) -> NDArray[
 
 def _step(threshold: float | None) -> int:
     """The first step that the threshold opens; without one, only what is taken at whatever one."""
-    return tally.ALWAYS if threshold is None else tally.on_grid(threshold)
+    # A threshold between two steps is counted at the next: whoever is counted is surely taken.
+    return tally.ALWAYS if threshold is None else math.ceil(threshold * tally.STEPS - 1e-9)
 
 
 def _labels(

@@ -309,6 +309,11 @@ def _looked_at(
     named = [NamedRow(names.get(row.label_id, f"#{row.label_id}"), row) for row in found.labels]
     whole = stream.sampled_of or stream.tasks
     left = whole - (round(whole * found.taken / stream.tasks) if stream.tasks else 0)
+    between = [
+        value
+        for value in thresholds.values()
+        if value is not None and abs(value * tally.STEPS - round(value * tally.STEPS)) > 1e-6
+    ]
     drawn = {**_drawn(stream, rows, found), "certified": _certified(policy, found)}
     return {
         "stream": stream,
@@ -323,6 +328,7 @@ def _looked_at(
             for reason, n in sorted(stream.never.items(), key=lambda one: -one[1])
         ],
         "drawn": drawn,
+        "between": between,
     }
 
 

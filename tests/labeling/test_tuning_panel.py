@@ -88,6 +88,15 @@ def test_a_preview_counts_the_stream_exactly_and_judges_by_tune_alone(
     assert stream.tasks == 4
 
 
+def test_a_threshold_between_two_steps_is_counted_at_the_next(scene: Scene) -> None:
+    policy = scene.policy("active", multiclass=0.7996)
+    tally_runs(policy)
+    found = preview(stream_of(policy), judged(policy), policy.rule["threshold"])
+    assert found.taken == 2, "0.8 and 0.9"
+    page = words(admin_of(scene).get(address(scene)))
+    assert "The threshold 0.79960 lies between two steps of 0.001." in page
+
+
 def test_rows_of_certify_and_test_are_never_looked_at(scene: Scene, policy: Policy) -> None:
     for part in ("certify", "test"):
         task = scene.task({"a": 0.99, "b": 0.01})
