@@ -18,9 +18,14 @@ from labeling.statistics.scorer import Scorer, Signs, features
 
 
 def signs_of(
-    label: str, pooled: Mapping[str, float], verdicts: Sequence[Verdict], ranking: Ranking | None
+    label: str,
+    pooled: Mapping[str, float],
+    verdicts: Sequence[Verdict],
+    ranking: Ranking | None,
+    documents: Sequence[float] = (),
 ) -> Signs:
-    """What the verdicts and the ranking of a task say of `label`."""
+    """What the verdicts, the ranking and the scores of the documents found for a task say of
+    `label`."""
     return Signs(
         label=label,
         pooled=pooled,
@@ -28,6 +33,7 @@ def signs_of(
         masses=[verdict.mass for verdict in verdicts if verdict.mass is not None],
         spreads=[spread for verdict in verdicts if (spread := _spread(verdict)) is not None],
         candidates=[_candidate(entry) for entry in (ranking.candidates if ranking else [])],
+        documents=documents,
     )
 
 
@@ -59,11 +65,12 @@ def confidence_of(
     pooled: Mapping[str, float],
     verdicts: Sequence[Verdict],
     ranking: Ranking | None,
+    documents: Sequence[float] = (),
 ) -> float:
     """The number that the rule's threshold is compared with, in [0, 1]."""
     confidence = pooled[label]
     if stored := rule.get("scorer"):
-        signs = signs_of(label, pooled, verdicts, ranking)
+        signs = signs_of(label, pooled, verdicts, ranking, documents)
         confidence = Scorer.from_json(stored).probability(features(signs))
     if stored := rule.get("calibration"):
         confidence = StepMap.from_json(stored).probability(confidence)

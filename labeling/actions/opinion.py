@@ -16,11 +16,13 @@ from django.utils.translation import gettext as _
 
 from labeling.actions.confidence import confidence_of, threshold_of
 from labeling.models import (
+    Configuration,
     DeferReason,
     Outcome,
     Policy,
     Question,
     Ranking,
+    Retrieved,
     Run,
     Verdict,
 )
@@ -51,6 +53,7 @@ class Evidence:
 
     ranking: Ranking | None = None
     verdicts: list[Verdict] = field(default_factory=list)
+    documents: Sequence[float] = ()
     out_of_budget: bool = False
 
 
@@ -73,7 +76,27 @@ def gather(run: Run, task_ids: Sequence[int]) -> dict[int, Evidence]:
     verdicts = Verdict.objects.filter(run=source, task_id__in=task_ids)
     for verdict in verdicts.select_related("validator").order_by("validator_id"):
         evidence[verdict.task_id].verdicts.append(verdict)
+    add_documents(source.configuration, evidence)
     return evidence
+
+
+def add_documents(configuration: Configuration, evidence: Mapping[int, Evidence]) -> None:
+    """Give each task the scores of the documents that were found for its text as it stood in the
+    run: there are some only where a validator of the configuration reads them."""
+    index = configuration.content.get("document_index")
+    if index is None:
+        return
+    found = Retrieved.objects.filter(
+        task__in=list(evidence),
+        index__digest=index,
+        method=configuration.content.get("retrieval", ""),
+    )
+    scores: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for task_id, revision, score in found.values_list("task_id", "revision", "score"):
+        scores[task_id, revision].append(score)
+    for task_id, known in evidence.items():
+        if known.ranking is not None:
+            known.documents = tuple(scores[task_id, known.ranking.revision])
 
 
 def stages_of(rule: Mapping[str, Any]) -> list[StageRule]:
@@ -215,7 +238,7 @@ def _whole_opinion(
     option, confidence = best_option(pooled)
     if option == UNK:
         return Opinion(Outcome.DEFER, None, confidence, DeferReason.UNK)
-    confidence = confidence_of(rule, option, pooled, verdicts, evidence.ranking)
+    confidence = confidence_of(rule, option, pooled, verdicts, evidence.ranking, evidence.documents)
     accept_at = threshold_of(rule, rule["threshold"], option)
     if accept_at is None or confidence < accept_at:
         return Opinion(Outcome.DEFER, int(option), confidence, DeferReason.LOW_CONFIDENCE)

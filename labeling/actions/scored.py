@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from labeling import rules
-from labeling.actions.opinion import Evidence
+from labeling.actions.opinion import Evidence, add_documents
 from labeling.models import (
     BenchmarkItem,
     Configuration,
@@ -84,6 +84,7 @@ def _newest_evidence(
         newest = evidence[verdict.task_id].ranking
         if newest is not None and newest.run_id == verdict.run_id:
             evidence[verdict.task_id].verdicts.append(verdict)
+    add_documents(configuration, evidence)
     return {task_id: found for task_id, found in evidence.items() if found.verdicts}
 
 

@@ -64,7 +64,8 @@ def _known(
         pooled = pool(rule, {v.validator_id: v.probabilities for v in verdicts})
         option, confidence = best_option(pooled)
         if option != UNK:
-            signs = signs_of(option, pooled, verdicts, row.evidence.ranking)
+            known = row.evidence
+            signs = signs_of(option, pooled, verdicts, known.ranking, known.documents)
             found.append((features(signs), confidence, row.is_right(int(option))))
     return found
 

@@ -15,7 +15,7 @@ from labeling.actions.certificate_words import certificate_in_words, certificate
 from labeling.actions.certify import Promise, certify_policy
 from labeling.actions.errors import ActionRefused
 from labeling.actions.like_people import fit_like_people, like_people_in_words
-from labeling.actions.opinion import opinion
+from labeling.actions.opinion import gather, opinion
 from labeling.actions.policy_kinds import Wanted, give_rule
 from labeling.actions.scored import scored_items
 from labeling.actions.scorer_rule import with_scorer
@@ -26,15 +26,24 @@ from labeling.models import (
     BenchmarkDraw,
     BenchmarkItem,
     BenchmarkLook,
+    Configuration,
     DeltaLedger,
     DeltaTest,
+    Document,
     LedgerRow,
     Policy,
+    Retrieved,
     Task,
 )
 from labeling.models.run import Frozen
 from labeling.statistics.certificates import binomial_p, delta_of_test
-from tests.labeling.builders import label_of, make_annotation, make_benchmark_item, make_member
+from tests.labeling.builders import (
+    label_of,
+    make_annotation,
+    make_artifact,
+    make_benchmark_item,
+    make_member,
+)
 from tests.labeling.scenes import Scene, make_scene
 
 pytestmark = pytest.mark.django_db
@@ -444,6 +453,44 @@ def test_a_scorer_that_ranks_better_on_tune_is_used(scene: Scene) -> None:
     assert (with_it.certificate["accepted"], with_it.certificate["errors"]) == (20, 0)
     assert with_it.rule["calibration"]["kind"] == "venn_abers"
     assert not certified(scene, base).is_certified
+
+
+def test_a_scorer_may_go_by_the_documents_that_were_found(scene: Scene) -> None:
+    """Verdicts are the same everywhere; only the best document's score tells."""
+    index = make_artifact(scene.project, "document_index")
+    content = {**scene.configuration.content, "document_index": index.digest, "retrieval": "r"}
+    Configuration.objects.filter(pk=scene.configuration.pk).update(content=content)
+    scene.configuration.refresh_from_db()
+    document = Document.objects.create(
+        project=scene.project, external_id="d", title="t", text="x", content_hash="h"
+    )
+    said = {"a": 0.7, "b": 0.2, "unk": 0.1}
+    for part, rows in (("fit", 60), ("tune", 40)):
+        for number in range(rows):
+            right = number % 3 > 0
+            made = scene.task(said, said)
+            truth = label_of(scene.project, "a" if right else "b")
+            make_benchmark_item(made, part, reference="label", reference_label=truth)
+            Retrieved.objects.create(
+                task=made,
+                revision=made.revision,
+                index=index,
+                method="r",
+                document=document,
+                rank=1,
+                score=0.9 if right else 0.2,
+                passage="x",
+            )
+    base = scene.policy("draft", multiclass=0.5)
+    rule, evidence = with_scorer(base.rule, scene.configuration)
+    assert evidence["used"] is True
+    for row in scored_items(scene.configuration, ["tune"])[0]:
+        found = opinion(Policy(rule=rule), row.evidence, question="multiclass")
+        taken = found.outcome == "accept"
+        assert taken == (row.item.reference_label_id == label_of(scene.project, "a").pk)
+        run = row.evidence.ranking.run if row.evidence.ranking else None
+        assert run is not None
+        assert gather(run, [row.item.task_id])[row.item.task_id].documents == row.evidence.documents
 
 
 def test_the_rule_of_the_paper_compares_and_promises_nothing(scene: Scene) -> None:
