@@ -650,4 +650,5 @@ def test_the_number_of_queries_does_not_grow_with_the_tasks(
         judge(validator, task, a=1.0)
         make_prediction(task)
     with django_assert_max_num_queries(45):
-        client.get("/p/q/quality/")
+        answer = client.get("/p/q/quality/")
+    assert answer.status_code == 200
