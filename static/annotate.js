@@ -177,11 +177,23 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return;
   }
-  if (find("[popover]:popover-open") || event.repeat) return;
+  if (event.repeat) return;
+  const sheet = find("[popover]:popover-open");
+  if (sheet) { keyInSheet(event, pressed, sheet); return; }
   if (event.key === "Backspace") { event.preventDefault(); press(find("#take-back")); return; }
   if (!find("#answer")) return;
   keyOnTask(event, pressed);
 });
+
+// With a card open, the digits turn to those of the other candidates.
+function keyInSheet(event, pressed, sheet) {
+  if (!sheet.matches("[id^=card-]")) return;
+  const other = find(`.candidate .more[data-key="${digit(event)}"]`);
+  if (pressed === "e") sheet.hidePopover();
+  else if (other) other.click();
+  else return;
+  event.preventDefault();
+}
 
 // The mark of the document that is focused, else of the open one, else of the first.
 const helpfulButton = () => find(".passages li:focus-within .helpful button") ?? find(".passages details[open] + .helpful button") ?? find(".helpful button");
@@ -195,6 +207,7 @@ function keyOnTask(event, pressed) {
   } else if (pressed === "/" && find("#q")) find("#q").focus();
   else if (number !== undefined) keyOnDigit(event, number);
   else if (pressed === "h") press(helpfulButton());
+  else if (pressed === "e") press(find(".candidate .more"));
   else if (pressed === "y" || pressed === "n") press(find(`.candidate .choice[data-key="${pressed}"]`));
   else return;
   event.preventDefault();

@@ -23,7 +23,7 @@ from labeling.actions.retrieval import mark_helpful
 from labeling.models import Lease, Member, Purpose, Task, TaskStatus
 from labeling.views.forms import AnswerForm, HelpfulForm
 from labeling.views.panel import build, in_words
-from labeling.views.search import cards, find
+from labeling.views.search import label_index
 from labeling.views.shell import PageRequest, shell
 
 COUNT_UP_TO = 1000
@@ -65,10 +65,8 @@ def hold(request: PageRequest) -> HttpResponse:
 @page(Right.ANNOTATE)
 @require_GET
 def labels(request: PageRequest) -> HttpResponse:
-    """Labels that a search finds; all of them for an empty search."""
-    query = request.GET.get("q", "")[:200]
-    context = {"hits": find(list(cards(request.project).values()), query), "query": query}
-    return render(request, "labeling/annotate.html#hits", context)
+    """Labels that a search finds; the first ones by name for an empty search."""
+    return render(request, "labeling/annotate.html#hits", _found(request))
 
 
 @page(Right.ANNOTATE)
@@ -139,13 +137,19 @@ def _work(request: PageRequest, chosen: str = "") -> dict[str, Any]:
     lease = next_task(member=member)
     if lease is None:
         return {"panel": None, "why": _why_nothing(member), "progress": _progress(member)}
-    query = request.GET.get("q", "")[:200]
     return {
         "panel": build(lease.task, lease.visible, lease_id=lease.pk, chosen=chosen),
         "progress": _progress(member),
-        "query": query,
-        "hits": find(list(cards(request.project).values()), query) if query else (),
+        **(_found(request) if request.GET.get("q") else {}),
     }
+
+
+def _found(request: PageRequest) -> dict[str, Any]:
+    """The labels that the words in the address find, and how many are not listed for no words."""
+    index, query = label_index(request.project), request.GET.get("q", "")[:200]
+    hits = index.find(query)
+    more = 0 if query.strip() else len(index.cards) - len(hits)
+    return {"hits": hits, "query": query, "more": more}
 
 
 def _refuse(request: PageRequest, sentence: str, *, status: int) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -10,6 +11,23 @@ from django.utils.translation import gettext_lazy as _
 from labeling.models import Answer, Label, Project, Scope, UnkReason
 
 BROKEN = _("This answer arrived broken. Load the page again and answer once more.")
+
+
+# Ids that a database takes; longer ones are nobody's.
+SHORT_NUMBER = re.compile(r"[0-9]{1,18}")
+MAX_CONF = 50
+
+
+class IdsField(forms.Field):
+    """Ids of rows, each a field of the same name."""
+
+    widget = forms.MultipleHiddenInput
+
+    def clean(self, value: list[str] | None) -> list[int]:
+        given = value or []
+        if len(given) > MAX_CONF or not all(SHORT_NUMBER.fullmatch(one) for one in given):
+            raise forms.ValidationError(BROKEN)
+        return [int(one) for one in given]
 
 
 class AnswerForm(forms.Form):
@@ -21,28 +39,35 @@ class AnswerForm(forms.Form):
     asked = forms.IntegerField(min_value=1, required=False)
     client_id = forms.UUIDField()
     choice = forms.CharField(max_length=40)
-    conf = forms.TypedMultipleChoiceField(coerce=int, required=False)
+    conf = IdsField(required=False)
     seconds = forms.FloatField(min_value=0, max_value=86_400, required=False)
     comment = forms.CharField(max_length=2000, required=False)
 
     def __init__(self, *args: Any, project: Project) -> None:
         super().__init__(*args)
-        self.labels: dict[int, Label] = {
-            label.pk: label for label in project.labels.active().select_related("project")
-        }
-        conf = self.fields["conf"]
-        assert isinstance(conf, forms.TypedMultipleChoiceField)
-        conf.choices = [(pk, str(pk)) for pk in self.labels]
+        self.project = project
+        self.labels: dict[int, Label] = {}
+        """The active labels that the answer names, by id."""
 
-    def clean_choice(self) -> dict[str, Any]:
-        kind, _colon, rest = str(self.cleaned_data["choice"]).partition(":")
-        if kind == Answer.LABEL and rest.isdecimal() and int(rest) in self.labels:
-            return {"answer": Answer.LABEL, "label": self.labels[int(rest)]}
-        if kind == Answer.UNK and rest in UnkReason.values:
-            return {"answer": Answer.UNK, "unk_reason": rest}
-        if kind in (Answer.YES, Answer.NO, Answer.CONF) and not rest:
-            return {"answer": Answer(kind)}
-        raise forms.ValidationError(_("This choice is not one of the project's labels now."))
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        kind, _colon, rest = str(given.get("choice", "")).partition(":")
+        chosen = [int(rest)] if kind == Answer.LABEL and SHORT_NUMBER.fullmatch(rest) else []
+        named = {*chosen, *given.get("conf", ()), given.get("asked")} - {None}
+        active = self.project.labels.active().filter(pk__in=named)
+        self.labels = {label.pk: label for label in active.select_related("project")}
+        wrong = _("This choice is not one of the project's labels now.")
+        if not self.labels.keys() >= set(given.get("conf", ())):
+            self.add_error("choice", wrong)
+        elif chosen and chosen[0] in self.labels:
+            given["choice"] = {"answer": Answer.LABEL, "label": self.labels[chosen[0]]}
+        elif kind == Answer.UNK and rest in UnkReason.values:
+            given["choice"] = {"answer": Answer.UNK, "unk_reason": rest}
+        elif kind in (Answer.YES, Answer.NO, Answer.CONF) and not rest:
+            given["choice"] = {"answer": Answer(kind)}
+        elif "choice" in given:
+            self.add_error("choice", wrong)
+        return given
 
     def answer(self) -> dict[str, Any]:
         """The arguments that `actions.annotate.answer` and `adjudicate` share."""

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from labeling.actions.lease import newest_ranking
+from labeling.label_index import LabelCard
 from labeling.models import (
     Annotation,
     HelpfulDocument,
@@ -22,8 +23,9 @@ from labeling.models import (
     Validator,
     Verdict,
 )
+from labeling.views.confusable import Confusable, confusables
 from labeling.views.language import language_of
-from labeling.views.search import LabelCard, cards
+from labeling.views.search import cards
 
 LONG_TEXT = 420
 MAX_FACT = 80
@@ -47,6 +49,7 @@ class Row:
     key: str
     name: str
     card: LabelCard | None = None
+    confusable: Confusable | None = None
     rejected: bool = False
     shares: Sequence[tuple[Column, int | None]] = ()
 
@@ -107,6 +110,7 @@ def build(
         rows = [_row(Question.BINARY, "yes", shares), _row(Question.BINARY, "no", shares)]
     else:
         rejected = set(visible.get("rejected", ()))
+        near = confusables(task.project)
         shown = [known[pk] for pk in visible.get("candidates", ()) if pk in known]
         rows = [
             Row(
@@ -114,6 +118,7 @@ def build(
                 key=str(place),
                 name=card.name,
                 card=card,
+                confusable=near.get(card.pk),
                 rejected=card.pk in rejected,
                 shares=_of(shares, str(card.pk)),
             )

@@ -24,7 +24,7 @@ from labeling.models import (
     Verdict,
 )
 from labeling.views.language import language_of
-from labeling.views.search import cards, find
+from labeling.views.search import label_index
 from tests.labeling.builders import (
     label_of,
     make_artifact,
@@ -155,7 +155,8 @@ def test_the_task_comes_with_candidates_documents_verdicts_and_reasons(
     assisted(project)
     html = page(ann, "/p/heron/annotate/")
     assert [trace for trace in MACHINE_TRACES if trace not in html] == []
-    assert html.index("SIM not seen") < html.index("Charged twice") < html.index("Activate a SIM")
+    names = re.findall(r'data-key="\d" data-name="([^"]+)"', html)
+    assert names[:3] == ["SIM not seen", "Charged twice", "Activate a SIM"]
     assert "The phone does not find the card." in html
 
 
@@ -473,13 +474,13 @@ def test_a_token_is_shown_once_and_can_be_revoked(project: Project, ann: Member)
 def test_search_finds_a_label_by_name_meaning_example_and_with_a_typo(
     project: Project, query: str, first: str
 ) -> None:
-    assert find(list(cards(project).values()), query)[0].name == first
+    assert label_index(project).find(query)[0].name == first
 
 
 def test_search_finds_nothing_for_nonsense_and_all_for_nothing(project: Project) -> None:
-    known = list(cards(project).values())
-    assert find(known, "zzzzqq") == []
-    assert find(known, "  ") == known
+    index = label_index(project)
+    assert index.find("zzzzqq") == []
+    assert index.find("  ") == list(index.cards.values())
 
 
 @pytest.mark.parametrize(
