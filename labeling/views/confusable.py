@@ -90,7 +90,7 @@ def _most_similar(index: LabelIndex, report_id: int | None) -> dict[int, int]:
 
 
 def _heat(report_id: int | None) -> Heat | None:
-    report = RerankerReport.objects.filter(pk=report_id).first()
+    report = RerankerReport.objects.filter(pk=report_id).first() if report_id else None
     if report is None:
         return None
     try:

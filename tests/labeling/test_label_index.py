@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test.utils import CaptureQueriesContext
 
@@ -99,7 +101,7 @@ def test_the_page_never_sends_all_of_many_labels_and_says_how_many_more_there_ar
     assert "more label" not in client.get("/p/heron/annotate/labels/?q=1").content.decode()
 
 
-LABELS = [
+LABELS: list[str | dict[str, Any]] = [
     {"key": "sim", "name": "SIM not seen", "counter_examples": [{"text": "new", "label": "act"}]},
     {"key": "act", "name": "Activate", "description": "A new card."},
     {"key": "bill", "name": "Bill"},
