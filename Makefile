@@ -10,7 +10,7 @@ VENV   := .venv
 VLLM   := .venv-vllm
 BIN    := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
-CODE   := annotation_site labeling rerank_engine llm_worker bench tests manage.py
+CODE   := annotation_site labeling rerank_engine llm_worker countersign bench tests manage.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve vllm-cpu test lint format typecheck bench clean

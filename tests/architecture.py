@@ -9,11 +9,19 @@ from functools import cache
 
 from tests.support import ROOT
 
-PACKAGES = ("annotation_site", "labeling", "rerank_engine", "llm_worker", "bench", "tests")
+PACKAGES = (
+    "annotation_site",
+    "labeling",
+    "rerank_engine",
+    "llm_worker",
+    "countersign",
+    "bench",
+    "tests",
+)
 CORES = ("rerank_engine", "llm_worker")
 SEAM = ("llm_worker.pipeline", "llm_worker.tasks")
 FRAMEWORKS = ("django", "celery", "kombu", "redis", "rest_framework", "allauth", "drf_spectacular")
-OURS = ("annotation_site", "labeling", "rerank_engine", "llm_worker", "bench", "tests")
+OURS = PACKAGES
 SIGNALS = ("django.dispatch", "django.db.models.signals", "django.core.signals")
 QUEUES = frozenset({"default", "rerank", "llm"})
 JOB_DECORATORS = frozenset({"shared_task", "task"})
@@ -53,6 +61,8 @@ MIDDLE = (
 )
 OUTER = ("labeling.api", "labeling.views", "labeling.admin", "labeling.management", "labeling.urls")
 
+NOT_THE_SITE = ("rerank_engine", "llm_worker", "countersign", "bench")
+
 RULES = (
     # The cores could be published as libraries.
     Rule(
@@ -67,8 +77,13 @@ RULES = (
         allowed=("llm_worker",),
     ),
     Rule(scope=("llm_worker",), but_not=SEAM, forbidden=SEAM),
+    # The client is installed by itself, where there is no server.
+    Rule(scope=("countersign",), forbidden=(*FRAMEWORKS, *OURS), allowed=("countersign",)),
     # The site reaches the cores through rows and messages only.
-    Rule(scope=("labeling", "annotation_site"), forbidden=("rerank_engine", "llm_worker", "bench")),
+    Rule(
+        scope=("labeling", "annotation_site"),
+        forbidden=NOT_THE_SITE,
+    ),
     Rule(scope=("labeling", "annotation_site", *CORES), forbidden=("tests",)),
     # statistics, rules <- models <- actions, formats <- api, views, admin
     Rule(

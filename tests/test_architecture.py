@@ -39,6 +39,8 @@ def test_imports_go_the_way_the_layout_says() -> None:
 @pytest.mark.parametrize(
     ("module", "text"),
     [
+        ("countersign.client", "from labeling.models import Task"),
+        ("labeling.views.annotate", "import countersign"),
         ("rerank_engine.lrsl", "import django"),
         ("rerank_engine.lrsl", "from llm_worker import types"),
         ("rerank_engine.lrsl", "def f():\n    from labeling.models import Task"),

@@ -1,0 +1,35 @@
+"""Countersign over REST, from Python: send predictions, wait, fetch labels.
+
+    from countersign import Client
+
+    with Client("http://127.0.0.1:8000", token="cs_...") as client:
+        sent = client.push("shop", rows, model_version="intents-7")
+        client.wait("shop", sent.runs)
+        labeled = list(client.pull("shop", status="resolved"))
+
+The package needs nothing of the server's code and one library, httpx2.
+"""
+
+from __future__ import annotations
+
+from countersign.client import Client, Pushed, RowError
+from countersign.errors import (
+    ClientError,
+    FileError,
+    RefusedError,
+    SignedOutError,
+    StillRunningError,
+    UnreachableError,
+)
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "FileError",
+    "Pushed",
+    "RefusedError",
+    "RowError",
+    "SignedOutError",
+    "StillRunningError",
+    "UnreachableError",
+]

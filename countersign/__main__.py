@@ -1,0 +1,173 @@
+"""`countersign`: send predictions and fetch labels from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from countersign import config
+from countersign.client import Client
+from countersign.errors import ClientError, RefusedError
+from countersign.files import read_rows
+
+MOST_SHOWN = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 with a sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except RefusedError as error:
+        _say(str(error))
+        for detail in error.details[:MOST_SHOWN]:
+            where = f"row {detail['index']}, " if detail.get("index") is not None else ""
+            _say(f"  {where}{detail.get('field') or 'row'}: {detail.get('message')}")
+        if len(error.details) > MOST_SHOWN:
+            _say(f"  and {len(error.details) - MOST_SHOWN} more")
+    except ClientError as error:
+        _say(str(error))
+    except KeyboardInterrupt:
+        _say("Stopped.")
+    except BrokenPipeError:
+        # Whoever read our output has enough; let Python not complain when it closes the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="countersign", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    login = commands.add_parser("login", help="keep the address of the site and a token")
+    login.add_argument("site", help="such as https://labels.example.org")
+    login.set_defaults(run=_login)
+
+    push = commands.add_parser("push", help="send predictions from a file")
+    push.add_argument("project")
+    push.add_argument("file", type=Path, help=".jsonl, .ndjson or .csv")
+    push.add_argument("--model-version", required=True, help="the classifier they come from")
+    push.add_argument(
+        "--score-kind",
+        choices=("logits", "probabilities"),
+        default="logits",
+        help="what the label columns of a CSV hold (default: logits)",
+    )
+    push.add_argument(
+        "--on-error",
+        choices=("reject_batch", "skip_row"),
+        default="reject_batch",
+        help="refuse the batch that has a mistake (default), or skip such rows",
+    )
+    push.add_argument("--wait", action="store_true", help="until the machines are done")
+    push.set_defaults(run=_push)
+
+    wait = commands.add_parser("wait", help="until runs are completed")
+    wait.add_argument("project")
+    wait.add_argument("runs", type=int, nargs="+", metavar="run")
+    wait.add_argument("--timeout", type=float, help="seconds (default: for ever)")
+    wait.set_defaults(run=_wait)
+
+    pull = commands.add_parser("pull", help="fetch the export")
+    pull.add_argument("project")
+    pull.add_argument("-o", "--output", type=Path, help="a file (default: standard output)")
+    pull.add_argument("--format", default="jsonl", help="as in the API (default: jsonl)")
+    pull.add_argument("--status", help="only tasks of this status, such as resolved")
+    pull.set_defaults(run=_pull)
+    return parser
+
+
+def _login(options: argparse.Namespace) -> int:
+    token = os.environ.get(config.TOKEN_VARIABLE) or getpass.getpass("Token: ").strip()
+    with Client(options.site, token) as client:
+        found = [project["slug"] for project in client.projects()]
+    path = config.save(config.Login(options.site, token))
+    _say(f"Kept in {path}. Projects: {', '.join(found) or 'none yet'}.")
+    return 0
+
+
+def _client() -> Client:
+    login = config.load()
+    return Client(login.site, login.token)
+
+
+def _push(options: argparse.Namespace) -> int:
+    with _client() as client:
+        done = client.push(
+            options.project,
+            read_rows(options.file, score_kind=options.score_kind),
+            model_version=options.model_version,
+            on_error=options.on_error,
+            progress=lambda sent: _tick(f"{sent} rows sent"),
+        )
+        _end_ticks()
+        for error in done.errors[:MOST_SHOWN]:
+            _say(f"  row {error.row}, {error.field}: {error.message}")
+        _say(
+            f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged, "
+            f"{len(done.errors)} refused."
+        )
+        for number in done.runs:
+            sys.stdout.write(f"{number}\n")
+        if options.wait:
+            client.wait(options.project, done.runs, progress=_unfinished)
+            _end_ticks()
+    return 1 if done.errors else 0
+
+
+def _wait(options: argparse.Namespace) -> int:
+    with _client() as client:
+        client.wait(options.project, options.runs, timeout=options.timeout, progress=_unfinished)
+    _end_ticks()
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    filters = {"status": options.status} if options.status else {}
+    with _client() as client:
+        if options.output is None:
+            client.download(options.project, sys.stdout.buffer, format=options.format, **filters)
+            return 0
+        # Written aside and renamed: a connection that breaks leaves no half file behind.
+        aside = options.output.with_name(f".{options.output.name}.part")
+        try:
+            with aside.open("wb") as file:
+                size = client.download(options.project, file, format=options.format, **filters)
+            aside.replace(options.output)
+        except OSError as error:
+            raise ClientError(f"{options.output} cannot be written: {error.strerror}.") from error
+        finally:
+            aside.unlink(missing_ok=True)
+        _say(f"{size} bytes in {options.output}.")
+    return 0
+
+
+def _unfinished(left: int) -> None:
+    _tick(f"{left} unfinished")
+
+
+def _tick(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+
+def _end_ticks() -> None:
+    _tick("")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def entry() -> None:
+    """What the installed command calls."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,383 @@
+"""The client: a few calls, each a REST request that may be sent again without harm."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, BinaryIO, NoReturn, Self
+
+import httpx2
+
+from countersign.errors import (
+    ClientError,
+    RefusedError,
+    SignedOutError,
+    StillRunningError,
+    UnreachableError,
+)
+
+BATCH_ROWS = 500
+BATCH_BYTES = 8 * 1024 * 1024
+TRIES = 5
+PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+POLL_SECONDS = 2.0
+# Answers that say "not now": the request is sent again, and that is safe, for sending predictions
+# or closing a run twice changes nothing.
+_LATER = frozenset({429, 502, 503, 504})
+
+Row = Mapping[str, Any]
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """Why one row was not stored: its number among all rows that were sent, from 0."""
+
+    row: int
+    field: str
+    message: str
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What became of the rows that were sent, and the numbers of the runs they are in."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    runs: list[int] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
+
+
+class Client:
+    """One site and one token. Use it in a `with` block, or call `close`.
+
+    `site` is the address of the site without /api/v1; `timeout` is in seconds, for one request.
+    Requests that find the site away or busy are sent again, `tries` times in all.
+    """
+
+    def __init__(self, site: str, token: str, *, timeout: float = 60.0, tries: int = TRIES) -> None:
+        self._tries = max(1, tries)
+        try:
+            self._http = httpx2.Client(
+                base_url=f"{site.rstrip('/')}/api/v1/",
+                headers={"Authorization": f"Token {token}", "Accept-Language": "en"},
+                timeout=timeout,
+                follow_redirects=False,
+            )
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise ClientError(f"{site!r} is no address of a site: {error}.") from error
+        if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:
+            raise ClientError(f"{site!r} is no address of a site: write https://host.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # --- Reading ------------------------------------------------------------------------------
+
+    def projects(self) -> Iterator[dict[str, Any]]:
+        """The projects that the token opens."""
+        return self._pages("projects/")
+
+    def labels(self, project: str) -> list[dict[str, Any]]:
+        """The labels of a project in the order in which lists of scores are read."""
+        return list(self._get(f"projects/{project}/labels/")["labels"])
+
+    def tasks(self, project: str, **filters: str | int | bool) -> Iterator[dict[str, Any]]:
+        """Tasks, page after page; `filters` as in the API: status, hard, label, run."""
+        return self._pages(f"projects/{project}/tasks/", _query(filters))
+
+    def run(self, project: str, number: int) -> dict[str, Any]:
+        """A run with its progress."""
+        found: dict[str, Any] = self._get(f"projects/{project}/runs/{number}/")
+        return found
+
+    def pull(self, project: str, **filters: str | int | float | bool) -> Iterator[dict[str, Any]]:
+        """The rows of the export, one a task, as they arrive."""
+        query = _query({**filters, "format": "jsonl"})
+        with self._stream(f"projects/{project}/export/", query) as reply:
+            for line in reply.iter_lines():
+                if line:
+                    yield json.loads(line)
+
+    def download(
+        self,
+        project: str,
+        file: BinaryIO,
+        *,
+        format: str = "jsonl",
+        **filters: str | int | float | bool,
+    ) -> int:
+        """Write the export to `file`, whatever its format; the number of bytes."""
+        size = 0
+        query = _query({**filters, "format": format})
+        with self._stream(f"projects/{project}/export/", query) as reply:
+            for block in reply.iter_bytes():
+                size += file.write(block)
+        return size
+
+    # --- Sending ------------------------------------------------------------------------------
+
+    def push(
+        self,
+        project: str,
+        rows: Iterable[Row],
+        *,
+        model_version: str,
+        labels: Sequence[str] | None = None,
+        on_error: str = "reject_batch",
+        on_changed_text: str = "error",
+        batch: int = BATCH_ROWS,
+        close: bool = True,
+        progress: Progress | None = None,
+    ) -> Pushed:
+        """Send predictions in batches and, unless told otherwise, close their runs, so that the
+        work on them ends.
+
+        A row has `external_id`, `text`, and `logits` or `probabilities` (a list or array in the
+        order of `labels`, or an object of label and number). With `on_error="skip_row"` rows with
+        a mistake are left out and listed; otherwise the first batch that has one raises
+        `RefusedError`, whose details count rows from the first one sent. What was sent before
+        stays; sending all of it again is harmless.
+        """
+        done = Pushed()
+        sent = 0
+        head: dict[str, Any] = {
+            "model_version": model_version,
+            "on_error": on_error,
+            "on_changed_text": on_changed_text,
+        }
+        if labels is not None:
+            head["labels"] = list(labels)
+        for items in _batches(rows, batch):
+            body = f'{json.dumps(head)[:-1]}, "items": [{",".join(items)}]}}'
+            try:
+                reply = self._post(f"projects/{project}/predictions/", body)
+            except RefusedError as error:
+                _count_from(error, sent)
+                raise
+            done.created += reply["created"]
+            done.updated += reply["updated"]
+            done.unchanged += reply["unchanged"]
+            done.errors += [
+                RowError(sent + (e["index"] or 0), e["field"], e["message"])
+                for e in reply["errors"]
+            ]
+            if reply["run"] is not None and reply["run"] not in done.runs:
+                done.runs.append(reply["run"])
+            sent += len(items)
+            if progress is not None:
+                progress(sent)
+        if close:
+            for number in done.runs:
+                self._post(f"projects/{project}/runs/{number}/close/")
+        return done
+
+    def wait(
+        self,
+        project: str,
+        runs: Sequence[int],
+        *,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Return when the runs are completed. `timeout` is in seconds.
+
+        `progress` is told how many tasks are unfinished. Raises `StillRunningError`.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        waiting = list(runs)
+        while True:
+            found = [self.run(project, number) for number in waiting]
+            open_ = [run for run in found if run["status"] != "completed"]
+            left = sum(run["progress"]["unfinished"] for run in open_)
+            if progress is not None:
+                progress(left)
+            if not open_:
+                return
+            if until is not None and time.monotonic() >= until:
+                raise StillRunningError(f"{left} tasks are unfinished after {timeout:g} seconds.")
+            waiting = [run["id"] for run in open_]
+            time.sleep(POLL_SECONDS)
+
+    def create_project(
+        self, slug: str, *, name: str, labels: Sequence[str | Mapping[str, Any]], **settings: Any
+    ) -> dict[str, Any]:
+        """Make a project and become its admin; `settings` as in the API. Takes the scope admin.
+
+        Raises `RefusedError` with status 409 where the address is taken.
+        """
+        body = {"slug": slug, "name": name, "labels": list(labels), **settings}
+        made: dict[str, Any] = self._post("projects/", json.dumps(body))
+        return made
+
+    def annotate(
+        self, project: str, external_id: str, *, label: str, client_id: uuid.UUID | None = None
+    ) -> dict[str, Any]:
+        """Answer a task as the owner of the token. Takes the scope annotate.
+
+        A `client_id` of your own makes sending the same answer again harmless.
+        """
+        body = {
+            "external_id": external_id,
+            "label": label,
+            "client_id": str(client_id or uuid.uuid4()),
+        }
+        said: dict[str, Any] = self._post(f"projects/{project}/annotations/", json.dumps(body))
+        return said
+
+    # --- HTTP ---------------------------------------------------------------------------------
+
+    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        return self._send("GET", path, params=query or {})
+
+    def _post(self, path: str, body: str = "{}") -> Any:
+        return self._send(
+            "POST", path, content=body.encode(), headers={"Content-Type": "application/json"}
+        )
+
+    def _pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+        page = self._get(path, query)
+        while True:
+            yield from page["results"]
+            if not page["next"]:
+                return
+            # The site's own words for the next page; its host is the one that was asked.
+            page = self._get(path, dict(httpx2.URL(page["next"]).params))
+
+    def _send(self, method: str, path: str, **more: Any) -> Any:
+        for attempt in itertools.count(1):
+            try:
+                reply = self._http.request(method, path, **more)
+            except httpx2.TransportError as error:
+                self._pause(attempt, error=error)
+                continue
+            if reply.status_code in _LATER and attempt < self._tries:
+                self._pause(attempt, after=reply.headers.get("Retry-After", ""))
+                continue
+            return self._read(reply)
+        raise AssertionError  # the loop ends by return or by an error
+
+    def _stream(self, path: str, query: Mapping[str, str]) -> _Streamed:
+        return _Streamed(self._http, path, query)
+
+    def _pause(self, attempt: int, *, error: Exception | None = None, after: str = "") -> None:
+        if attempt >= self._tries and error is not None:
+            raise _away(self._http, error) from error
+        pause = float(after) if after.isdecimal() else PAUSE_SECONDS * 2.0 ** (attempt - 1)
+        time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+
+    @staticmethod
+    def _read(reply: httpx2.Response) -> Any:
+        if reply.status_code >= 300:
+            refuse(reply)
+        if not reply.content:
+            return None
+        try:
+            return reply.json()
+        except ValueError as error:
+            raise ClientError(
+                "The site's answer is not JSON. Is this the right address?"
+            ) from error
+
+
+class _Streamed:
+    """A reply that is read while it comes; an error in it is raised on entering."""
+
+    def __init__(self, http: httpx2.Client, path: str, query: Mapping[str, str]) -> None:
+        self._http = http
+        self._context = http.stream("GET", path, params=dict(query))
+
+    def __enter__(self) -> httpx2.Response:
+        try:
+            reply = self._context.__enter__()
+        except httpx2.TransportError as error:
+            raise _away(self._http, error) from error
+        if reply.status_code >= 300:
+            reply.read()
+            self._context.__exit__(None, None, None)
+            refuse(reply)
+        return reply
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+        if isinstance(error, httpx2.TransportError):
+            raise UnreachableError(f"The connection broke before the end: {error}.") from error
+
+
+def _away(http: httpx2.Client, error: Exception) -> UnreachableError:
+    why = str(error).rstrip(".") or type(error).__name__
+    return UnreachableError(f"{http.base_url.host} cannot be reached: {why}.")
+
+
+def refuse(reply: httpx2.Response) -> NoReturn:
+    """Raise what a reply that is no success says."""
+    try:
+        said = reply.json()["error"]
+        message, code, details = said["message"], said["code"], said["details"]
+    except (ValueError, KeyError, TypeError):
+        message, code, details = f"The site answers {reply.status_code}.", "unknown", []
+    kind = SignedOutError if reply.status_code in (401, 403) else RefusedError
+    raise kind(message, status=reply.status_code, code=code, details=details)
+
+
+def _count_from(error: RefusedError, sent: int) -> None:
+    """Let the details count rows from the first one that was sent, not from their batch's."""
+    error.details = [
+        {**detail, "index": detail["index"] + sent} if detail.get("index") is not None else detail
+        for detail in error.details
+    ]
+
+
+def _batches(rows: Iterable[Row], most: int) -> Iterator[list[str]]:
+    """Rows as JSON texts, in lists of at most `most` and about `BATCH_BYTES`."""
+    held: list[str] = []
+    size = 0
+    for number, row in enumerate(rows):
+        try:
+            text = json.dumps(row, allow_nan=False, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ClientError(f"Row {number} cannot be sent as JSON: {error}.") from error
+        if held and (len(held) >= most or size + len(text) > BATCH_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(text)
+        size += len(text)
+    if held:
+        yield held
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and numbers of numpy and torch as Python's own."""
+    if callable(getattr(value, "tolist", None)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _query(filters: Mapping[str, str | float | bool]) -> dict[str, str]:
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in filters.items()
+    }
