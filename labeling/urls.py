@@ -38,6 +38,9 @@ project_pages: list[URLPattern] = [
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/continue/", runs.go_on, name="continue_run"),
+    path("runs/<int:run_id>/pause/", runs.pause, name="pause_run"),
+    path("runs/<int:run_id>/resume/", runs.resume, name="resume_run"),
+    path("runs/<int:run_id>/cancel/", runs.cancel, name="cancel_run"),
 ]
 
 urlpatterns = [

@@ -186,7 +186,7 @@ def complete_runs(project: Project | None = None) -> int:
     for run in ready:
         with transaction.atomic():
             changed = Run.objects.filter(pk=run.pk, status=Run.Status.CLOSED).update(
-                status=Run.Status.COMPLETED, completed_at=timezone.now()
+                status=Run.Status.COMPLETED, completed_at=timezone.now(), paused_at=None
             )
             if changed:
                 completed += 1

@@ -38,6 +38,7 @@ class DeferReason(models.TextChoices):
     BUDGET = "budget", _("the budget of the run was used up")
     ALREADY_DECIDED = "already_decided", _("people have answered it already")
     MACHINE_FAILED = "machine_failed", _("a machine failed again and again")
+    CANCELLED = "cancelled", _("the run was cancelled")
 
 
 class Decision(models.Model):

@@ -108,7 +108,16 @@ class Run(FrozenModel):
         CLOSED = "closed", _("no new tasks")
         COMPLETED = "completed", _("completed")
 
-    mutable = ("status", "closed_at", "completed_at", "planned", "note", "budget_stopped_at")
+    mutable = (
+        "status",
+        "closed_at",
+        "completed_at",
+        "planned",
+        "note",
+        "budget_stopped_at",
+        "paused_at",
+        "cancelled_at",
+    )
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.VALIDATE)
@@ -129,6 +138,12 @@ class Run(FrozenModel):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Since when nothing of it is begun.")
+    )
+    cancelled_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When what was left of it went to people.")
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -148,6 +163,17 @@ class Run(FrozenModel):
                 | (~Q(status="completed") & Q(completed_at__isnull=True)),
                 name="run_completed_has_time",
             ),
+            models.CheckConstraint(
+                condition=Q(paused_at__isnull=True) | Q(status="closed", cancelled_at__isnull=True),
+                name="run_paused_takes_no_tasks",
+            ),
+            models.CheckConstraint(
+                condition=Q(cancelled_at__isnull=True) | ~Q(status="open"),
+                name="run_cancelled_takes_no_tasks",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(paused_at__isnull=False), name="run_paused")
         ]
 
     def __str__(self) -> str:
@@ -173,9 +199,13 @@ class Stage(models.TextChoices):
 
 class PlanRowQuerySet(models.QuerySet["PlanRow"]):
     def due(self, now: datetime.datetime) -> PlanRowQuerySet:
-        """Rows that a worker may claim at `now`."""
-        return self.filter(due_at__lte=now).filter(
-            Q(claimed_until__isnull=True) | Q(claimed_until__lt=now)
+        """Rows that a worker may claim at `now`; none of a run that is paused."""
+        # A subquery, no join: a joined condition would leave the WHERE of a conditional UPDATE.
+        paused = Run.objects.filter(paused_at__isnull=False)
+        return (
+            self.filter(due_at__lte=now)
+            .filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now))
+            .exclude(run__in=paused)
         )
 
     def unfinished(self) -> PlanRowQuerySet:

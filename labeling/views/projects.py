@@ -26,6 +26,7 @@ from labeling.models import (
     User,
     Validator,
 )
+from labeling.views.runs import with_progress
 from labeling.views.shell import shell
 
 NEWEST_RUNS = 5
@@ -66,7 +67,7 @@ def overview(request: ProjectRequest) -> HttpResponse:
         "statuses": [(TaskStatus(s).label, s, counts.get(s, 0)) for s in TaskStatus.values],
         "total": sum(counts.values()),
         "labels": project.labels.active().count(),
-        "runs": project.runs.order_by("-pk")[:NEWEST_RUNS],
+        "runs": with_progress(project.runs.order_by("-pk")[:NEWEST_RUNS]),
         "waiting": counts.get(TaskStatus.DEFERRED, 0),
         "disputed": counts.get(TaskStatus.DISPUTED, 0),
     }

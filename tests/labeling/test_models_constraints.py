@@ -375,6 +375,14 @@ CASES: list[Case] = [
     ("run_decide_names_its_source", lambda c: make_run(c.project, source_run=c.run)),
     ("run_completed_has_time", change(Run, status="completed")),
     ("run_completed_has_time", lambda c: Run.objects.update(completed_at=timezone.now())),
+    ("run_paused_takes_no_tasks", lambda c: Run.objects.update(paused_at=timezone.now())),
+    (
+        "run_paused_takes_no_tasks",
+        lambda c: Run.objects.update(
+            status="closed", paused_at=timezone.now(), cancelled_at=timezone.now()
+        ),
+    ),
+    ("run_cancelled_takes_no_tasks", lambda c: Run.objects.update(cancelled_at=timezone.now())),
     (
         "plan_row_once_per_run",
         twice(

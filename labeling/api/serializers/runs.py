@@ -30,6 +30,8 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             "created_at",
             "closed_at",
             "completed_at",
+            "paused_at",
+            "cancelled_at",
         ]
 
 

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from labeling.access import Right
 from labeling.actions import runs
 from labeling.actions.rerun import continue_run
+from labeling.actions.run_control import cancel_run, pause_run, resume_run
 from labeling.api.base import NewestFirst, ProjectEndpoint, page_of
 from labeling.api.schema import answers
 from labeling.api.serializers.runs import RunDetailSerializer, RunSerializer
@@ -88,3 +89,53 @@ class ContinueRunView(ProjectEndpoint):
         budget of its own, which is the answer."""
         following = continue_run(run=run_of(self.project, pk), by=self.member)
         return Response(RunDetailSerializer(following).data, status=status.HTTP_201_CREATED)
+
+
+class PauseRunView(ProjectEndpoint):
+    required = {"POST": Right.MANAGE}
+
+    @extend_schema(
+        operation_id="runs_pause",
+        request=None,
+        responses=answers({200: RunDetailSerializer}, 404, 409),
+        tags=["runs"],
+    )
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Let no worker begin with another task of this run; what workers hold they finish. It
+        takes no new tasks: what arrives meanwhile goes into another run. Harmless to repeat."""
+        run = run_of(self.project, pk)
+        pause_run(run=run, by=self.member)
+        return Response(RunDetailSerializer(run_of(self.project, pk)).data)
+
+
+class ResumeRunView(ProjectEndpoint):
+    required = {"POST": Right.MANAGE}
+
+    @extend_schema(
+        operation_id="runs_resume",
+        request=None,
+        responses=answers({200: RunDetailSerializer}, 404, 409),
+        tags=["runs"],
+    )
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Let workers go on with a paused run. Harmless where it is not paused."""
+        run = run_of(self.project, pk)
+        resume_run(run=run, by=self.member)
+        return Response(RunDetailSerializer(run_of(self.project, pk)).data)
+
+
+class CancelRunView(ProjectEndpoint):
+    required = {"POST": Right.MANAGE}
+
+    @extend_schema(
+        operation_id="runs_cancel",
+        request=None,
+        responses=answers({200: RunDetailSerializer}, 404, 409),
+        tags=["runs"],
+    )
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """End this run now: what it has not decided goes to people, with that reason. It cannot
+        be taken back. Harmless to repeat."""
+        run = run_of(self.project, pk)
+        cancel_run(run=run, by=self.member)
+        return Response(RunDetailSerializer(run_of(self.project, pk)).data)
