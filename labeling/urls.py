@@ -27,6 +27,7 @@ project_pages: list[URLPattern] = [
     path("annotate/helpful/", annotate.helpful, name="helpful"),
     path("history/", history.history, name="history"),
     path("history/<int:annotation_id>/", history.change, name="change"),
+    path("history/notes/read/", history.read, name="read_notes"),
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
     path("quality/", quality.quality, name="quality"),
     path("quality/classifier/", quality.classifier, name="classifier"),

@@ -45,13 +45,15 @@ def current_answers(tasks: Iterable[Task]) -> dict[int, list[GivenAnswer]]:
 def own_answers(member: Member) -> QuerySet[Annotation]:
     """What the member answered from the queue, whatever for, but not on a task that they have in
     hand to be answered a second time: that answer is to be blind to the first (DESIGN 8.5)."""
-    again = Lease.objects.live().filter(
-        member=member, task=OuterRef("task"), purpose=Purpose.REPEAT
-    )
-    return (
-        Annotation.objects.current()
-        .filter(member=member, purpose__in=Purpose.queued())
-        .filter(~Exists(again))
+    mine = Annotation.objects.current().filter(member=member, purpose__in=Purpose.queued())
+    return mine.exclude(in_hand_again(member, "task"))
+
+
+def in_hand_again(member: Member, task: str) -> Exists:
+    """A condition on rows that name a task in the field `task`: the member has it in hand to be
+    answered a second time."""
+    return Exists(
+        Lease.objects.live().filter(member=member, task=OuterRef(task), purpose=Purpose.REPEAT)
     )
 
 

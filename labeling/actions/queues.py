@@ -20,6 +20,7 @@ from labeling.models import (
     Lease,
     MachineSeen,
     Member,
+    Note,
     PoolDraw,
     Project,
     Purpose,
@@ -155,14 +156,17 @@ def gold_for(member: Member) -> QuerySet[Task]:
 
 
 def repeats_for(member: Member) -> QuerySet[Task]:
-    """Tasks that the member answered some time ago, and not a second time since."""
+    """Tasks that the member answered some time ago, and not a second time since. Who was told by
+    a note what the answer should have been would only repeat the note."""
     before = timezone.now() - datetime.timedelta(days=member.project.repeat_after_days)
     mine = Annotation.objects.current().filter(
         member=member, revision=F("task__revision"), task__project_id=member.project_id
     )
     first = mine.filter(purpose=Purpose.LABEL, created_at__lte=before)
     again = Annotation.objects.filter(member=member, task=OuterRef("pk"), purpose=Purpose.REPEAT)
-    return Task.objects.filter(pk__in=first.values("task")).filter(~Exists(again)).order_by("pk")
+    told = Note.objects.filter(member=member, annotation__task=OuterRef("pk"))
+    tasks = Task.objects.filter(pk__in=first.values("task"))
+    return tasks.filter(~Exists(again), ~Exists(told)).order_by("pk")
 
 
 def slips_in(project: Project) -> bool:

@@ -30,6 +30,7 @@ from labeling.models import (
     LedgerRow,
     MachineSeen,
     ModelVersion,
+    Note,
     PlanRow,
     Pool,
     PoolDraw,
@@ -383,3 +384,13 @@ look_at(
     related=["project", "member"],
 )
 look_at(MachineSeen, "task", "member", "created_at", project=TASK, related=["task", "member"])
+look_at(
+    Note,
+    "annotation",
+    "member",
+    "by",
+    "created_at",
+    "read_at",
+    project="member__project",
+    related=["annotation", "member", "by"],
+)

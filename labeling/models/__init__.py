@@ -22,6 +22,7 @@ from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, 
 from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.event import Event
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
+from labeling.models.note import Note
 from labeling.models.policy import DeltaLedger, DeltaTest, LedgerRow, Policy
 from labeling.models.pool import Pool, PoolDraw
 from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
@@ -88,6 +89,7 @@ __all__ = [
     "MachineSeen",
     "Member",
     "ModelVersion",
+    "Note",
     "OnAlarm",
     "Outcome",
     "Part",

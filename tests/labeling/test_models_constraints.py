@@ -40,6 +40,7 @@ from labeling.models import (
     Lease,
     MachineSeen,
     Member,
+    Note,
     Part,
     PlanRow,
     Pool,
@@ -189,6 +190,16 @@ def retrieved(cast: Cast) -> object:
         )
         for _ in range(2)
     ]
+
+
+def note(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        given = {"text": "why", "member": cast.member, **_resolved(cast, fields)}
+        by = given.pop("by", None) or make_member(cast.project, "expert")
+        annotation = make_annotation(cast.task, cast.member, cast.label)
+        return Note.objects.create(annotation=annotation, by=by, **given)
+
+    return make
 
 
 def helpful(cast: Cast) -> object:
@@ -616,6 +627,9 @@ CASES: list[Case] = [
     ),
     ("retrieved_rank_once", retrieved),
     ("helpful_document_once_per_member", helpful),
+    # Notes
+    ("note_says_something", note(text="")),
+    ("note_goes_to_somebody_else", note(by=lambda c: c.member)),
     # Resolutions
     ("resolution_one_current", twice(resolution())),
     ("resolution_source_known", resolution(source="guess")),

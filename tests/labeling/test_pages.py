@@ -145,7 +145,13 @@ def test_each_role_sees_its_pages_and_outsiders_none(
 
 def test_posts_are_closed_to_outsiders(project: Project) -> None:
     outsider = client_of(make_member(make_project("other")))
-    for path in ("annotate/", "annotate/undo/", "annotate/hold/", "adjudicate/"):
+    for path in (
+        "annotate/",
+        "annotate/undo/",
+        "annotate/hold/",
+        "history/notes/read/",
+        "adjudicate/",
+    ):
         assert outsider.post(f"/p/heron/{path}").status_code == 404
 
 
