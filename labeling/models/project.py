@@ -307,7 +307,7 @@ class Member(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({_('simulated')})" if self.is_simulated else self.name
+        return _("%(name)s (simulated)") % {"name": self.name} if self.is_simulated else self.name
 
 
 class Scope(models.TextChoices):
