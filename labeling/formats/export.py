@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F
 
+from labeling.formats.selection import Selection
 from labeling.models import (
     Annotation,
     AuditDraw,
@@ -30,6 +31,7 @@ from labeling.models import (
 )
 
 CHUNK = 1000
+EVERYTHING = Selection()
 
 RESOLUTION_COLUMNS = (
     "external_id",
@@ -76,9 +78,12 @@ def export_columns(*, for_member_sees_machine: bool = True) -> tuple[str, ...]:
 
 
 def export_rows(
-    project: Project, *, status: str | None = None, for_member_sees_machine: bool = True
+    project: Project,
+    *,
+    selection: Selection = EVERYTHING,
+    for_member_sees_machine: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """Every task of the project (or those of one `status`) as a row of plain values.
+    """The selected tasks of the project, each as a row of plain values.
 
     `label` is the label's name, `label_key` its key; `decided_by` lists the members, the policy or
     the experts behind the resolution; `simulated` says whether a simulated member is among them.
@@ -89,20 +94,15 @@ def export_rows(
     """
     names = _Names(project)
     columns = export_columns(for_member_sees_machine=for_member_sees_machine)
+    selected = selection.tasks(project).select_related("prediction", "benchmark_item")
+    selected = selected.defer("prediction__scores")
     last = 0
-    while tasks := list(_tasks(project, status).filter(pk__gt=last)[:CHUNK]):
+    while tasks := list(selected.filter(pk__gt=last)[:CHUNK]):
         last = tasks[-1].pk
         chunk = _Chunk(tasks, names)
         for task in tasks:
             row = chunk.row(task)
             yield {column: row[column] for column in columns}
-
-
-def _tasks(project: Project, status: str | None) -> QuerySet[Task]:
-    tasks = Task.objects.filter(project=project).order_by("pk")
-    if status is not None:
-        tasks = tasks.filter(status=status)
-    return tasks.select_related("prediction", "benchmark_item").defer("prediction__scores")
 
 
 @dataclass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from labeling.formats.argilla import argilla_records
 from labeling.formats.csv_export import write_csv
-from labeling.formats.export import export_columns
+from labeling.formats.export import export_columns, export_rows
 from labeling.formats.jsonl import write_json_list, write_jsonl
 from labeling.formats.label_studio import label_studio_tasks
+from labeling.formats.selection import Selection
 from labeling.models import Project
 
 # Name to content type and ending of the file's name.
@@ -20,6 +22,24 @@ FORMATS = {
     "label_studio": ("application/json", "label_studio.json"),
     "argilla": ("application/json", "argilla.json"),
 }
+
+BLOCK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file on its way: what it is, what it is called, and its content in pieces."""
+
+    content_type: str
+    name: str
+    blocks: Iterator[bytes]
+
+
+def download(project: Project, selection: Selection, kind: str, *, raw: bool = False) -> Download:
+    """The selected tasks in one of FORMATS, to be streamed."""
+    content_type, ending = FORMATS[kind]
+    lines = write_rows(project, export_rows(project, selection=selection), kind, raw=raw)
+    return Download(content_type, f"{project.slug}.{ending}", blocks(lines))
 
 
 def write_rows(
@@ -45,3 +65,17 @@ def _parquet(project: Project, rows: Iterable[Mapping[str, Any]]) -> Iterator[by
     taxonomy = project.taxonomies.first()
     about = {"project": project.slug, "taxonomy_version": str(taxonomy.number if taxonomy else 0)}
     return write_parquet(rows, parquet_schema(export_columns(), about))
+
+
+def blocks(lines: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """The lines in pieces of about `size` bytes: a write for every row would cost more than it."""
+    held: list[bytes] = []
+    length = 0
+    for line in lines:
+        held.append(line)
+        length += len(line)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)

@@ -11,7 +11,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from labeling.actions.resolve import resolve
-from labeling.api.views.export import blocks
+from labeling.formats.writers import blocks
 from labeling.models import Project, Role, TaskStatus
 from tests.labeling.builders import label_of, make_project, make_task
 from tests.labeling.rest import client_as

@@ -23,6 +23,7 @@ from labeling.formats import export
 from labeling.formats.csv_export import write_csv
 from labeling.formats.export import export_columns, export_rows
 from labeling.formats.jsonl import write_jsonl
+from labeling.formats.selection import Selection
 from labeling.formats.tabular import unguard
 from labeling.models import AuditDraw, Project, Ranking, Rejection, Role, Task, Verdict
 from tests.labeling.builders import (
@@ -224,7 +225,7 @@ def test_only_tasks_of_a_status_and_of_the_project_go_out(project: Project) -> N
     make_task(project, "new")
     make_task(make_project("other"), "elsewhere", status="deferred")
 
-    rows = export_rows(project, status="deferred")
+    rows = export_rows(project, selection=Selection(status="deferred"))
 
     assert [row["external_id"] for row in rows] == ["waiting"]
 

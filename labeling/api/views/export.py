@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import Any
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -11,22 +11,52 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from labeling.access import Right
-from labeling.api.base import ProjectEndpoint, StrictSerializer, read_query
+from labeling.api.base import ProjectEndpoint, StrictSerializer
 from labeling.api.schema import answers
-from labeling.formats.export import export_rows
-from labeling.formats.writers import FORMATS, write_rows
-from labeling.models import TaskStatus
-
-BLOCK_BYTES = 64 * 1024
+from labeling.formats.selection import Selection, SelectionForm
+from labeling.formats.writers import FORMATS, download
+from labeling.models import Project, Source, TaskStatus
 
 
 class ExportQuerySerializer(StrictSerializer):
+    """How, and which tasks; `SelectionForm` reads the latter."""
+
     format = serializers.ChoiceField(list(FORMATS), default="jsonl")
-    status = serializers.ChoiceField(TaskStatus.choices, required=False)
     raw = serializers.BooleanField(
         default=False,
         help_text="CSV without apostrophes before what a spreadsheet would run as a formula.",
     )
+    status = serializers.ChoiceField(TaskStatus.choices, required=False)
+    source = serializers.ListField(  # type: ignore[assignment]  # a field of that name
+        child=serializers.ChoiceField(Source.choices),
+        required=False,
+        help_text="How the label that stands came about; may be named several times.",
+    )
+    label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
+        required=False, help_text="Name or key of the label that stands."
+    )
+    run = serializers.IntegerField(required=False, help_text="Tasks that this run planned.")
+    resolved_since = serializers.CharField(required=False, help_text="A day or time.")
+    resolved_before = serializers.CharField(required=False, help_text="A day or time.")
+    confidence_at_least = serializers.CharField(
+        required=False, help_text="Of the exported column `confidence`, from 0 to 1."
+    )
+    certified = serializers.BooleanField(
+        required=False, help_text="Only labels that stand by a certified policy."
+    )
+
+
+def read_export(request: Request, project: Project) -> tuple[dict[str, Any], Selection]:
+    """The checked query and what it selects, or 400 with every mistake."""
+    given: dict[str, Any] = {name: value for name, value in request.query_params.items() if value}
+    if "source" in given:
+        given["source"] = request.query_params.getlist("source")
+    query = ExportQuerySerializer(data=given)
+    query.is_valid(raise_exception=True)
+    form = SelectionForm(query.validated_data, project=project)
+    if not form.is_valid():
+        raise serializers.ValidationError(dict(form.errors))
+    return query.validated_data, form.selection()
 
 
 class ExportView(ProjectEndpoint):
@@ -50,28 +80,10 @@ class ExportView(ProjectEndpoint):
     def get(self, request: Request, slug: str) -> StreamingHttpResponse:
         """One row a task: its text, the label that stands, who or what decided it, by which
         policy, and everything that was said of it. Tasks that wait have no label yet."""
-        wanted = read_query(ExportQuerySerializer, request)
-        kind = wanted["format"]
-        rows = export_rows(self.project, status=wanted.get("status"))
-        lines = write_rows(self.project, rows, kind, raw=wanted["raw"])
-        content_type, ending = FORMATS[kind]
-        name = f"{self.project.slug}.{ending}"
+        wanted, selection = read_export(request, self.project)
+        file = download(self.project, selection, wanted["format"], raw=wanted["raw"])
         return StreamingHttpResponse(
-            blocks(lines),
-            content_type=content_type,
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            file.blocks,
+            content_type=file.content_type,
+            headers={"Content-Disposition": f'attachment; filename="{file.name}"'},
         )
-
-
-def blocks(lines: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """The lines in pieces of about `size` bytes: a write for every row would cost more than it."""
-    held: list[bytes] = []
-    length = 0
-    for line in lines:
-        held.append(line)
-        length += len(line)
-        if length >= size:
-            yield b"".join(held)
-            held, length = [], 0
-    if held:
-        yield b"".join(held)

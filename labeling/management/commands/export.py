@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.formats.export import export_rows
+from labeling.formats.selection import Selection, SelectionForm
 from labeling.formats.writers import FORMATS, write_rows
 from labeling.management.base import WordedCommand, find_project
 from labeling.management.progress import Progress
-from labeling.models import TaskStatus
+from labeling.models import Project, Source, TaskStatus
 
 
 class Command(WordedCommand):
@@ -33,6 +34,24 @@ class Command(WordedCommand):
             help=_("only tasks of this status (default: all)"),
         )
         parser.add_argument(
+            "--source",
+            action="append",
+            choices=Source.values,
+            help=_("only tasks whose label came about this way; may be given several times"),
+        )
+        parser.add_argument("--label", help=_("only tasks for which this label stands"))
+        parser.add_argument("--run", help=_("only tasks that the run with this number planned"))
+        parser.add_argument("--resolved-since", help=_("a day or time, such as 2026-11-30"))
+        parser.add_argument("--resolved-before", help=_("a day or time, not included"))
+        parser.add_argument(
+            "--confidence-at-least", help=_("least confidence of the machines, from 0 to 1")
+        )
+        parser.add_argument(
+            "--certified",
+            action="store_true",
+            help=_("only labels that stand by a certified policy"),
+        )
+        parser.add_argument(
             "--raw",
             action="store_true",
             help=_("CSV without apostrophes before texts that a spreadsheet would run as formulas"),
@@ -44,14 +63,14 @@ class Command(WordedCommand):
         slug: str,
         format: str,
         output: Path | None,
-        status: str | None,
         raw: bool,
         **options: Any,
     ) -> None:
         if format == "parquet" and output is None:
             raise CommandError(_("Parquet is no text: name a file with --output."))
         project = find_project(slug)
-        rows = self._counted(export_rows(project, status=status))
+        selection = selection_of(project, options)
+        rows = self._counted(export_rows(project, selection=selection))
         lines = write_rows(project, rows, format, raw=raw)
         if output is not None:
             save(lines, output)
@@ -72,6 +91,16 @@ class Command(WordedCommand):
                 progress(_("exported"), count, 0)
         progress(_("exported"), count, count)
         progress.close()
+
+
+def selection_of(project: Project, options: dict[str, Any]) -> Selection:
+    """What the options select, or CommandError naming the first that is wrong."""
+    form = SelectionForm(options, project=project)
+    if not form.is_valid():
+        name, problems = next(iter(form.errors.items()))
+        option = "--" + name.replace("_", "-")
+        raise CommandError(_("%(option)s: %(what)s") % {"option": option, "what": str(problems[0])})
+    return form.selection()
 
 
 def save(lines: Iterator[bytes], output: Path) -> None:
