@@ -185,12 +185,13 @@ document.addEventListener("keydown", (event) => {
   keyOnTask(event, pressed);
 });
 
-// With a card open, the digits turn to those of the other candidates.
+// In a card the digits turn to those of the other candidates; in the sheet of skips they choose.
 function keyInSheet(event, pressed, sheet) {
-  if (!sheet.matches("[id^=card-]")) return;
-  const other = find(`.candidate .more[data-key="${digit(event)}"]`);
-  if (pressed === "e") sheet.hidePopover();
-  else if (other) other.click();
+  const card = sheet.matches("[id^=card-]");
+  if (!card && sheet.id !== "skip") return;
+  const chosen = find(`${card ? ".candidate .more" : "#skip .reason"}[data-key="${digit(event)}"]`);
+  if (pressed === (card ? "e" : "s")) sheet.hidePopover();
+  else if (chosen) press(chosen);
   else return;
   event.preventDefault();
 }
@@ -208,6 +209,7 @@ function keyOnTask(event, pressed) {
   else if (number !== undefined) keyOnDigit(event, number);
   else if (pressed === "h") press(helpfulButton());
   else if (pressed === "e") press(find(".candidate .more"));
+  else if (pressed === "f" || pressed === "s") press(find(`[popovertarget="${pressed === "f" ? "flag" : "skip"}"]`));
   else if (pressed === "y" || pressed === "n") press(find(`.candidate .choice[data-key="${pressed}"]`));
   else return;
   event.preventDefault();
@@ -239,7 +241,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 
 // Not `detail.elt`: once the answer is swapped in, that is no longer the form that was sent.
-const isSending = (event) => event.detail.requestConfig.elt.matches("#answer, #undo");
+const isSending = (event) => event.detail.requestConfig.elt.matches("#answer, #undo, #pass-on");
 document.addEventListener("htmx:beforeRequest", (event) => { if (isSending(event)) busy = true; });
 document.addEventListener("htmx:afterRequest", (event) => { if (isSending(event)) busy = false; });
 
@@ -267,6 +269,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
     if (awaited && find("#q").value.trim() === found) takeHit(awaited.several);
     return;
   }
+  if (event.target.id === "flag-box") find("#text")?.focus({ preventScroll: true });
   if (event.target.id !== "work") return;
   shownAt = performance.now();
   sending = awaited = null;

@@ -18,6 +18,7 @@ from labeling.actions.benchmark_label import check_benchmark, take_answer, take_
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
 from labeling.actions.lease import lease_again, release
+from labeling.actions.marks import take_back_skip
 from labeling.actions.resolve import resolve, set_status, withdraw
 from labeling.models import (
     Annotation,
@@ -30,6 +31,7 @@ from labeling.models import (
     Question,
     ReferenceOutcome,
     Resolution,
+    Skip,
     Source,
     Task,
     TaskStatus,
@@ -320,8 +322,9 @@ def _common_reason(task: Task) -> str:
     return max(reasons, key=reasons.count)
 
 
-def undo(*, member: Member) -> Annotation:
-    """Take back the newest standing one of the member's last ten answers and give the task back.
+def undo(*, member: Member) -> Annotation | Skip:
+    """Take back the newest standing one of the member's last ten answers and skips, and give the
+    task back.
 
     Raises ActionRefused where there is none, or where an expert settled the task meanwhile.
     """
@@ -329,6 +332,9 @@ def undo(*, member: Member) -> Annotation:
         # A lock of its own, so that two presses take back two answers and not one twice.
         Member.objects.select_for_update(no_key=True).get(pk=member.pk)
         annotation = _newest(member, Purpose.queued())
+        if isinstance(annotation, Skip):
+            take_back_skip(annotation)
+            return annotation
         task = lock(annotation.task)
         resolution = Resolution.objects.current().filter(task=task).first()
         counts = annotation.purpose == Purpose.LABEL
@@ -353,11 +359,16 @@ def undo(*, member: Member) -> Annotation:
         return annotation
 
 
-def _newest(member: Member, purposes: Collection[str]) -> Annotation:
-    recent = member.annotations.filter(purpose__in=purposes).order_by("-pk")[:UNDO_LIMIT]
-    for annotation in recent:
-        if annotation.current and annotation.revision == annotation.task.revision:
-            return annotation
+def _newest(member: Member, purposes: Collection[str]) -> Annotation | Skip:
+    answers = member.annotations.filter(purpose__in=purposes).select_related("task")
+    recent: list[Annotation | Skip] = [
+        *answers.order_by("-pk")[:UNDO_LIMIT],
+        *member.skips.select_related("task__project", "member__project")[:UNDO_LIMIT],
+    ]
+    recent.sort(key=lambda done: done.created_at, reverse=True)
+    for done in recent[:UNDO_LIMIT]:
+        if done.current and done.revision == done.task.revision:
+            return done
     raise ActionRefused(_("There is no answer of yours to take back."))
 
 

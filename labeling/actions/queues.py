@@ -27,6 +27,7 @@ from labeling.models import (
     ReferenceOutcome,
     Resolution,
     Role,
+    Skip,
     Task,
     TaskStatus,
 )
@@ -36,14 +37,16 @@ SLIPPED_IN = (Purpose.GOLD, Purpose.REPEAT)
 
 
 def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
-    """Tasks that wait for the member for this purpose, first come first."""
-    return {
+    """Tasks that wait for the member for this purpose, first come first, but for those that the
+    member passed on."""
+    waiting = {
         Purpose.LABEL: waiting_for,
         Purpose.AUDIT: audits_for,
         Purpose.BENCHMARK: benchmark_for,
         Purpose.GOLD: gold_for,
         Purpose.REPEAT: repeats_for,
     }[Purpose(purpose)](member)
+    return waiting.filter(~Exists(Skip.objects.keeping(member)))
 
 
 def waiting_for(member: Member) -> QuerySet[Task]:
@@ -192,8 +195,9 @@ def slipped_in(member: Member, turn: int) -> str | None:
 
 
 def turn_of(member: Member) -> int:
-    """How many answers the member has given from the queue."""
-    return Annotation.objects.filter(member=member, purpose__in=Purpose.queued()).count()
+    """How many tasks of the queue the member has answered or skipped."""
+    answers = Annotation.objects.filter(member=member, purpose__in=Purpose.queued())
+    return answers.count() + member.skips.count()
 
 
 def left_for(member: Member, *, up_to: int) -> int:

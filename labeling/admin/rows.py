@@ -21,6 +21,7 @@ from labeling.models import (
     Document,
     Embedding,
     Event,
+    Flag,
     HardThreshold,
     Heartbeat,
     HelpfulDocument,
@@ -45,6 +46,7 @@ from labeling.models import (
     Retrieved,
     Run,
     SendBack,
+    Skip,
     StageTiming,
     StreamSample,
     SupersededText,
@@ -79,6 +81,8 @@ look_at(SupersededText, "task", "revision", "replaced_at", project=TASK, related
 look_at(Embedding, "text_hash", "encoder", project="")
 look_at(Document, "project", "external_id", "title", "updated_at", related=["project"])
 look_at(HelpfulDocument, "task", "member", "document", project=TASK, related=["task", "document"])
+look_at(Flag, "task", "member", "created_at", "closed_at", project=TASK, related=["task", "member"])
+look_at(Skip, "task", "member", "reason", "created_at", project=TASK, related=["task", "member"])
 look_at(Retrieved, "task", "rank", "document", "score", project=TASK, related=["task", "document"])
 look_at(
     BenchmarkDraw,
@@ -287,6 +291,7 @@ look_at(
 look_at(Alarm, "project", "policy", "did", "created_at", "closed_at", related=["project", "policy"])
 look_at(
     SendBack,
+    Skip,
     "project",
     "policy",
     "count",
@@ -352,6 +357,7 @@ look_at(
 )
 look_at(
     Event,
+    Flag,
     "project",
     "actor",
     "verb",

@@ -22,6 +22,7 @@ from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, 
 from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.event import Event
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
+from labeling.models.mark import Flag, Skip, SkipReason
 from labeling.models.note import Note
 from labeling.models.policy import DeltaLedger, DeltaTest, LedgerRow, Policy
 from labeling.models.pool import Pool, PoolDraw
@@ -78,6 +79,7 @@ __all__ = [
     "Document",
     "Embedding",
     "Event",
+    "Flag",
     "Frozen",
     "HardThreshold",
     "Heartbeat",
@@ -117,6 +119,8 @@ __all__ = [
     "Scope",
     "ScoreKind",
     "SendBack",
+    "Skip",
+    "SkipReason",
     "Source",
     "Stage",
     "StageTiming",

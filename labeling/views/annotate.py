@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, F, Min
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,12 +16,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling.access import Right, page
 from labeling.actions import annotate as answers
+from labeling.actions import marks
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.lease import next_task, renew
 from labeling.actions.queues import left_for
 from labeling.actions.retrieval import mark_helpful
-from labeling.models import Lease, Member, Purpose, Task, TaskStatus
-from labeling.views.forms import AnswerForm, HelpfulForm
+from labeling.models import Lease, Member, Purpose, Skip, Task, TaskStatus
+from labeling.views.forms import SHORT_NUMBER, AnswerForm, HelpfulForm
 from labeling.views.panel import build, in_words
 from labeling.views.search import label_index
 from labeling.views.shell import PageRequest, shell
@@ -41,16 +42,49 @@ def annotate(request: PageRequest) -> HttpResponse:
 @page(Right.ANNOTATE)
 @require_POST
 def take_back(request: PageRequest) -> HttpResponse:
-    """Undo the last answer and show its task again."""
+    """Undo the last answer or skip and show its task again."""
     try:
-        annotation = answers.undo(member=request.member)
+        done = answers.undo(member=request.member)
     except ActionRefused as refused:
         return _refuse(request, refused.message, status=422)
     if not request.htmx:
         return redirect("labeling:annotate", slug=request.project.slug)
+    if isinstance(done, Skip):
+        return _show(request, said=_("You have the text back that you skipped:"))
     return _show(
-        request, said=_("Your answer is taken back. The task again:"), chosen=in_words(annotation)
+        request, said=_("Your answer is taken back. The task again:"), chosen=in_words(done)
     )
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def skip(request: PageRequest) -> HttpResponse:
+    """Pass the task on, with a reason, and show the next one."""
+    lease = leased(request)
+    if lease is None:
+        return _refuse(request, _("This task is not with you any more."), status=409)
+    try:
+        marks.skip(lease=lease, reason=request.POST.get("reason", ""))
+    except ActionRefused as refused:
+        return _refuse(request, refused.message, status=422)
+    if not request.htmx:
+        return redirect("labeling:annotate", slug=request.project.slug)
+    return _show(request, said=_("Skipped."))
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def bring_back(request: PageRequest) -> HttpResponse:
+    """What the member put off comes at once."""
+    marks.bring_back(member=request.member)
+    return redirect("labeling:annotate", slug=request.project.slug)
+
+
+def leased(request: PageRequest) -> Lease | None:
+    """The member's live lease that the form names."""
+    given = request.POST.get("lease", "")
+    mine = request.member.leases.live().select_related("task__project", "member__project")
+    return mine.filter(pk=given).first() if SHORT_NUMBER.fullmatch(given) else None
 
 
 @page(Right.ANNOTATE)
@@ -178,8 +212,19 @@ def _progress(member: Member) -> dict[str, Any]:
     }
 
 
-def _why_nothing(member: Member) -> dict[str, int]:
+def _why_nothing(member: Member) -> dict[str, Any]:
     """How many tasks are where, so that an empty queue explains itself."""
     by_status = Task.objects.filter(project_id=member.project_id).order_by().values("status")
     counts = dict(by_status.annotate(n=Count("pk")).values_list("status", "n"))
-    return {status: counts.get(status, 0) for status in TaskStatus.values}
+    skips = member.skips.current().filter(
+        revision=F("task__revision"), task__status=TaskStatus.DEFERRED
+    )
+    passed_on = skips.filter(until__isnull=True).count()
+    soonest = skips.filter(until__gt=timezone.now()).aggregate(n=Count("pk"), at=Min("until"))
+    return {
+        **{status: counts.get(status, 0) for status in TaskStatus.values},
+        "answered": counts.get(TaskStatus.DEFERRED, 0) - passed_on - soonest["n"],
+        "put_off": soonest["n"],
+        "back_at": soonest["at"],
+        "passed_on": passed_on,
+    }

@@ -96,6 +96,13 @@ class HelpfulForm(forms.Form):
     helpful = forms.BooleanField(required=False)
 
 
+class FlagForm(forms.Form):
+    """A mark for the experts; `off` takes it back."""
+
+    note = forms.CharField(max_length=300, required=False)
+    off = forms.BooleanField(required=False)
+
+
 class TokenForm(forms.Form):
     """A new API token."""
 

@@ -14,10 +14,12 @@ from labeling.actions.lease import newest_ranking
 from labeling.label_index import LabelCard
 from labeling.models import (
     Annotation,
+    Flag,
     HelpfulDocument,
     Question,
     Reasoning,
     Retrieved,
+    SkipReason,
     Task,
     UnkReason,
     Validator,
@@ -70,6 +72,7 @@ class Panel:
     reasonings: Sequence[Reasoning] = ()
     has_llm: bool = True
     lease_id: int | None = None
+    flag: Flag | None = None
     chosen: str = ""
     client_id: uuid.UUID = field(default_factory=uuid.uuid4)
 
@@ -79,6 +82,14 @@ class Panel:
         return [
             (f"{UNK}:{value}", str(place), str(words))
             for place, (value, words) in enumerate(UnkReason.choices, start=1)
+        ]
+
+    @property
+    def skip_reasons(self) -> list[tuple[str, str, str]]:
+        """Why the task is passed on: value, key, words."""
+        return [
+            (value, str(place), str(words))
+            for place, (value, words) in enumerate(SkipReason.choices, start=1)
         ]
 
     @property
@@ -138,6 +149,7 @@ def build(
         reasonings=_reasonings(task) if visible.get("reasoning") else (),
         has_llm=not visible.get("reasoning") or validators.exists(),
         lease_id=lease_id,
+        flag=_flag(task, lease_id) if lease_id else None,
         chosen=chosen,
     )
 
@@ -213,6 +225,12 @@ def _documents(task: Task, lease_id: int | None) -> list[Retrieved]:
     )
     passages = found.filter(**newest).annotate(is_helpful=Exists(marks))
     return list(passages.select_related("document").order_by("rank"))
+
+
+def _flag(task: Task, lease_id: int) -> Flag | None:
+    """The flag that the holder of the lease has on the text."""
+    mine = Flag.objects.open().filter(member__leases__pk=lease_id)
+    return mine.filter(task=task, revision=task.revision).first()
 
 
 def _reasonings(task: Task) -> list[Reasoning]:

@@ -31,6 +31,7 @@ from labeling.models import (
     DeltaTest,
     Document,
     Embedding,
+    Flag,
     Frozen,
     HardThreshold,
     Heartbeat,
@@ -55,6 +56,7 @@ from labeling.models import (
     Retrieved,
     Run,
     SendBack,
+    Skip,
     Source,
     StageTiming,
     SupersededText,
@@ -131,6 +133,20 @@ def verdict(**fields: Any) -> Callable[[Cast], object]:
         )
 
     return make
+
+
+def skip(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        given = {"reason": "language", "purpose": "label"} | _resolved(cast, fields)
+        return Skip.objects.create(task=cast.task, revision=1, member=cast.member, **given)
+
+    return make
+
+
+def flag(**fields: Any) -> Callable[[Cast], object]:
+    return lambda cast: Flag.objects.create(
+        task=cast.task, revision=1, member=cast.member, **_resolved(cast, fields)
+    )
 
 
 def benchmark_answer(**fields: Any) -> Callable[[Cast], object]:
@@ -611,6 +627,13 @@ CASES: list[Case] = [
         "machine_seen_once",
         twice(lambda c: MachineSeen.objects.create(member=c.member, task=c.task, revision=1)),
     ),
+    ("skip_one_current", twice(skip())),
+    ("skip_for_a_known_reason", skip(reason="bored")),
+    ("skip_for_a_known_reason", skip(reason="later")),
+    ("skip_for_a_known_reason", skip(until=lambda _c: timezone.now())),
+    ("flag_one_open", twice(flag())),
+    ("flag_closed_by_somebody", flag(closed_at=lambda _c: timezone.now())),
+    ("flag_closed_by_somebody", flag(closed_by=lambda c: c.member)),
     ("benchmark_answer_one_multiclass", twice(benchmark_answer())),
     (
         "benchmark_answer_one_binary",

@@ -127,6 +127,7 @@ PAGES = [
     ("/p/heron/history/", (200, 200, 200)),
     ("/p/heron/runs/", (200, 200, 200)),
     ("/p/heron/adjudicate/", (403, 200, 200)),
+    ("/p/heron/marks/", (403, 200, 200)),
 ]
 
 
@@ -151,6 +152,10 @@ def test_posts_are_closed_to_outsiders(project: Project) -> None:
         "annotate/hold/",
         "history/notes/read/",
         "adjudicate/",
+        "annotate/skip/",
+        "annotate/bring-back/",
+        "annotate/flag/",
+        "marks/1/close/",
     ):
         assert outsider.post(f"/p/heron/{path}").status_code == 404
 
