@@ -18,6 +18,7 @@ _SCRIPTS = (
 )
 _LETTERS = re.compile(r"[^\W\d_]")
 _ENOUGH = 0.3
+_RIGHT_TO_LEFT = frozenset({"ar", "he"})
 
 
 def language_of(text: str) -> str:
@@ -35,3 +36,9 @@ def language_of(text: str) -> str:
     if shares["ru"] >= _ENOUGH:
         return "uk" if shares["uk"] > 0 else "ru"
     return next((tag for tag, share in shares.items() if share >= _ENOUGH), "")
+
+
+def direction_of(language: str) -> str:
+    """A value for `dir`. A text in a script that runs from right to left does so though it begins
+    with a Latin name; of others the browser looks at the first letter."""
+    return "rtl" if language in _RIGHT_TO_LEFT else "auto"

@@ -11,9 +11,11 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from labeling.actions.lease import newest_ranking
+from labeling.highlight import Piece, from_first_hit, marked
 from labeling.label_index import LabelCard
 from labeling.models import (
     Annotation,
+    Document,
     Flag,
     HelpfulDocument,
     Question,
@@ -26,7 +28,8 @@ from labeling.models import (
     Verdict,
 )
 from labeling.views.confusable import Confusable, confusables
-from labeling.views.language import language_of
+from labeling.views.conversation import Turn, conversation
+from labeling.views.language import direction_of, language_of
 from labeling.views.search import cards
 
 LONG_TEXT = 420
@@ -57,18 +60,33 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Passage:
+    """A part of a document that was found for the text, in pieces of which some are its words."""
+
+    document: Document
+    pieces: Sequence[Piece]
+    is_helpful: bool
+
+    @property
+    def start(self) -> Sequence[Piece]:
+        return from_first_hit(self.pieces)
+
+
+@dataclass(frozen=True)
 class Panel:
     """A task with its options and what stands beside it."""
 
     task: Task
     language: str
+    direction: str
+    turns: Sequence[Turn]
     is_long: bool
     asked: LabelCard | None
     rows: Sequence[Row]
     unk: Row
     columns: Sequence[Column]
     visible: Mapping[str, Any]
-    documents: Sequence[Retrieved] = ()
+    documents: Sequence[Passage] = ()
     reasonings: Sequence[Reasoning] = ()
     has_llm: bool = True
     lease_id: int | None = None
@@ -136,9 +154,12 @@ def build(
             for place, card in enumerate(shown, start=1)
         ]
     validators = task.project.validators.filter(active=True, kind=Validator.Kind.LLM)
+    language = language_of(task.text)
     return Panel(
         task=task,
-        language=language_of(task.text),
+        language=language,
+        direction=direction_of(language),
+        turns=conversation(task),
         is_long=len(task.text) > LONG_TEXT or bool(task.turns and len(task.turns) > 3),
         asked=asked,
         rows=rows,
@@ -210,7 +231,7 @@ def _percent(share: float) -> int:
     return round(100 * min(max(share, 0.0), 1.0))
 
 
-def _documents(task: Task, lease_id: int | None) -> list[Retrieved]:
+def _documents(task: Task, lease_id: int | None) -> list[Passage]:
     """Passages found for the present text by the search that came last; `is_helpful` says whether
     the holder of the lease marked the document."""
     found = Retrieved.objects.filter(task=task, revision=task.revision)
@@ -224,7 +245,10 @@ def _documents(task: Task, lease_id: int | None) -> list[Retrieved]:
         member__leases__pk=lease_id or 0,
     )
     passages = found.filter(**newest).annotate(is_helpful=Exists(marks))
-    return list(passages.select_related("document").order_by("rank"))
+    return [
+        Passage(one.document, marked(one.passage, task.text), one.is_helpful)
+        for one in passages.select_related("document").order_by("rank")
+    ]
 
 
 def _flag(task: Task, lease_id: int) -> Flag | None:

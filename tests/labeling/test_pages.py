@@ -350,6 +350,50 @@ def test_texts_and_names_are_escaped_and_marked_with_their_language(
     assert '<p dir="auto" lang="ru">&lt;script&gt;alert' in html
 
 
+def test_a_text_from_right_to_left_runs_so_whatever_it_begins_with(
+    project: Project, ann: Member
+) -> None:
+    deferred(project, text="SIM: הטלפון שלי לא רואה את הכרטיס")
+    assert '<p dir="rtl" lang="he">SIM: ' in page(ann, "/p/heron/annotate/")
+
+
+CHAT = [
+    {"speaker": "customer", "text": "hello"},
+    {"speaker": "<agent>", "text": "what is it?"},
+    {"speaker": "customer", "text": "My card!"},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("my  card!", [("hello", ""), ("what is it?", " other"), ("My card!", "to-label")]),
+        (
+            "else",
+            [("hello", ""), ("what is it?", " other"), ("My card!", ""), ("else", "to-label")],
+        ),
+    ],
+)
+def test_a_conversation_has_its_speakers_apart_and_the_text_to_label_marked(
+    project: Project, ann: Member, text: str, layout: list[tuple[str, str]]
+) -> None:
+    deferred(project, text=text, turns=CHAT)
+    html = page(ann, "/p/heron/annotate/")
+    turns = re.findall(r'<li class="([^"]*)">.*?<p[^>]*>(.*?)</p></li>', html)
+    assert [(said, side) for side, said in turns] == layout
+    assert html.count("the text to label</span>") == 1
+    assert "<agent>" not in html
+
+
+def test_words_of_the_text_are_marked_in_the_passages_and_what_surrounds_them_is_escaped(
+    project: Project, ann: Member
+) -> None:
+    assisted(project, text="wiping <i>cloths</i>")
+    Retrieved.objects.update(passage="<script>Wipe</script> it with a cloth.")
+    html = page(ann, "/p/heron/annotate/")
+    assert "&lt;script&gt;<mark>Wipe</mark>&lt;/script&gt; it with a <mark>cloth</mark>." in html
+
+
 def test_pages_hold_no_inline_script_or_style(project: Project) -> None:
     admin = make_member(project, "admin")
     assisted(project)
