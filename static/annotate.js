@@ -217,6 +217,11 @@ function keyOnTask(event, pressed) {
 
 document.addEventListener("pointerdown", () => { lastActive = performance.now(); });
 
+// Guidelines are asked for when they are opened: they may have changed since the page was loaded.
+document.addEventListener("toggle", (event) => {
+  if (event.target.id === "guidelines" && event.newState === "open") window.htmx.trigger("#guidelines-text", "opened");
+}, true);
+
 // --- Sending, and what to say when it fails ---------------------------------------------------
 
 function notice(text, link) {

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from labeling.actions.errors import ActionRefused, Conflict, Detail
 from labeling.actions.events import Actor, record
+from labeling.actions.guidelines import write_guidelines
 from labeling.actions.taxonomy import LabelSpec, set_labels
 from labeling.models import ApiToken, Member, Project, Role, Scope, User
 
@@ -74,6 +75,7 @@ def create_project(
             if by is not None:
                 actor = add_member(project=project, user=by, role=Role.ADMIN, by="set-up")
             record(project, actor, "project_created", project, new={"slug": slug})
+            write_guidelines(project=project, text=project.guidelines, by=actor)
             set_labels(project=project, specs=labels, by=actor)
     except IntegrityError as error:
         if Project.objects.filter(slug=slug).exists():
@@ -104,6 +106,8 @@ def change_settings(*, project: Project, settings: dict[str, Any], by: Actor) ->
             old={name: _short(old[name]) for name in changed},
             new={name: _short(value) for name, value in changed.items()},
         )
+    if "guidelines" in changed:
+        write_guidelines(project=project, text=project.guidelines, by=by)
     return project
 
 

@@ -22,6 +22,8 @@ from labeling.models import (
     Embedding,
     Event,
     Flag,
+    GuidelinesRead,
+    GuidelineVersion,
     HardThreshold,
     Heartbeat,
     HelpfulDocument,
@@ -81,6 +83,16 @@ look_at(SupersededText, "task", "revision", "replaced_at", project=TASK, related
 look_at(Embedding, "text_hash", "encoder", project="")
 look_at(Document, "project", "external_id", "title", "updated_at", related=["project"])
 look_at(HelpfulDocument, "task", "member", "document", project=TASK, related=["task", "document"])
+look_at(
+    GuidelineVersion,
+    "project",
+    "label",
+    "number",
+    "created_by",
+    "created_at",
+    related=["project", "label", "created_by"],
+)
+look_at(GuidelinesRead, "member", "newest", "read_at", project="member__project")
 look_at(Flag, "task", "member", "created_at", "closed_at", project=TASK, related=["task", "member"])
 look_at(Skip, "task", "member", "reason", "created_at", project=TASK, related=["task", "member"])
 look_at(Retrieved, "task", "rank", "document", "score", project=TASK, related=["task", "document"])

@@ -21,6 +21,7 @@ from labeling.models.benchmark import (
 from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, Rejection
 from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.event import Event
+from labeling.models.guideline import GuidelinesRead, GuidelineVersion
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
 from labeling.models.mark import Flag, Skip, SkipReason
 from labeling.models.note import Note
@@ -81,6 +82,8 @@ __all__ = [
     "Event",
     "Flag",
     "Frozen",
+    "GuidelineVersion",
+    "GuidelinesRead",
     "HardThreshold",
     "Heartbeat",
     "HelpfulDocument",

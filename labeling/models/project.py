@@ -77,7 +77,9 @@ class Project(models.Model):
     slug = models.SlugField(unique=True, max_length=64)
     name = models.CharField(max_length=200)
     introduction = models.TextField(blank=True, help_text=_("What the texts are about."))
-    guidelines = models.TextField(blank=True, help_text=_("Shown to annotators on the key g."))
+    guidelines = models.TextField(
+        blank=True, help_text=_("Markdown, shown to annotators on the key g.")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -23,6 +23,7 @@ from labeling.actions.queues import left_for
 from labeling.actions.retrieval import mark_helpful
 from labeling.models import Lease, Member, Purpose, Skip, Task, TaskStatus
 from labeling.views.forms import SHORT_NUMBER, AnswerForm, HelpfulForm
+from labeling.views.guidelines import news
 from labeling.views.panel import build, in_words
 from labeling.views.search import label_index
 from labeling.views.shell import PageRequest, shell
@@ -169,11 +170,12 @@ def _show(request: PageRequest, *, chosen: str = "", **more: Any) -> HttpRespons
 def _work(request: PageRequest, chosen: str = "") -> dict[str, Any]:
     member = request.member
     lease = next_task(member=member)
+    shown = {"progress": _progress(member), "changes": news(member)}
     if lease is None:
-        return {"panel": None, "why": _why_nothing(member), "progress": _progress(member)}
+        return shown | {"panel": None, "why": _why_nothing(member)}
     return {
         "panel": build(lease.task, lease.visible, lease_id=lease.pk, chosen=chosen),
-        "progress": _progress(member),
+        **shown,
         **(_found(request) if request.GET.get("q") else {}),
     }
 

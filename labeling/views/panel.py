@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
+from labeling.actions.guidelines import label_guidelines
 from labeling.actions.lease import newest_ranking
 from labeling.highlight import Piece, from_first_hit, marked
 from labeling.label_index import LabelCard
@@ -55,6 +56,7 @@ class Row:
     name: str
     card: LabelCard | None = None
     confusable: Confusable | None = None
+    guidelines: str = ""
     rejected: bool = False
     shares: Sequence[tuple[Column, int | None]] = ()
 
@@ -141,6 +143,7 @@ def build(
         rejected = set(visible.get("rejected", ()))
         near = confusables(task.project)
         shown = [known[pk] for pk in visible.get("candidates", ()) if pk in known]
+        texts = label_guidelines(task.project, [card.pk for card in shown])
         rows = [
             Row(
                 value=f"label:{card.pk}",
@@ -148,6 +151,7 @@ def build(
                 name=card.name,
                 card=card,
                 confusable=near.get(card.pk),
+                guidelines=texts.get(card.pk, ""),
                 rejected=card.pk in rejected,
                 shares=_of(shares, str(card.pk)),
             )

@@ -33,6 +33,7 @@ from labeling.models import (
     Embedding,
     Flag,
     Frozen,
+    GuidelineVersion,
     HardThreshold,
     Heartbeat,
     HelpfulDocument,
@@ -626,6 +627,16 @@ CASES: list[Case] = [
     (
         "machine_seen_once",
         twice(lambda c: MachineSeen.objects.create(member=c.member, task=c.task, revision=1)),
+    ),
+    (
+        "guideline_number_once_per_project",
+        twice(lambda c: GuidelineVersion.objects.create(project=c.project, number=1)),
+    ),
+    (
+        "guideline_number_once_per_label",
+        twice(
+            lambda c: GuidelineVersion.objects.create(project=c.project, label=c.label, number=1)
+        ),
     ),
     ("skip_one_current", twice(skip())),
     ("skip_for_a_known_reason", skip(reason="bored")),

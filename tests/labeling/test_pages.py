@@ -128,6 +128,9 @@ PAGES = [
     ("/p/heron/runs/", (200, 200, 200)),
     ("/p/heron/adjudicate/", (403, 200, 200)),
     ("/p/heron/marks/", (403, 200, 200)),
+    ("/p/heron/guidelines/", (200, 200, 200)),
+    ("/p/heron/guidelines/edit/", (403, 403, 200)),
+    ("/p/heron/guidelines/versions/", (403, 403, 200)),
 ]
 
 
@@ -156,6 +159,8 @@ def test_posts_are_closed_to_outsiders(project: Project) -> None:
         "annotate/bring-back/",
         "annotate/flag/",
         "marks/1/close/",
+        "guidelines/read/",
+        "guidelines/edit/",
     ):
         assert outsider.post(f"/p/heron/{path}").status_code == 404
 
