@@ -181,6 +181,7 @@ document.addEventListener("keydown", (event) => {
   const sheet = find("[popover]:popover-open");
   if (sheet) { keyInSheet(event, pressed, sheet); return; }
   if (event.key === "Backspace") { event.preventDefault(); press(find("#take-back")); return; }
+  if (pressed === "b") { find(".tools a.tool")?.click(); return; }
   if (!find("#answer")) return;
   keyOnTask(event, pressed);
 });
@@ -208,6 +209,7 @@ function keyOnTask(event, pressed) {
   } else if (pressed === "/" && find("#q")) find("#q").focus();
   else if (number !== undefined) keyOnDigit(event, number);
   else if (pressed === "h") press(helpfulButton());
+  else if (pressed === "k") press(find("#keep"));
   else if (pressed === "e") press(find(".candidate .more"));
   else if (pressed === "f" || pressed === "s") press(find(`[popovertarget="${pressed === "f" ? "flag" : "skip"}"]`));
   else if (pressed === "y" || pressed === "n") press(find(`.candidate .choice[data-key="${pressed}"]`));

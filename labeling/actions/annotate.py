@@ -15,6 +15,7 @@ from labeling.access import Right, has_right
 from labeling.actions import audit
 from labeling.actions.answers import current_answers
 from labeling.actions.benchmark_label import check_benchmark, take_answer, take_back_answer
+from labeling.actions.double_check import answered_again
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
 from labeling.actions.lease import lease_again, release
@@ -24,6 +25,7 @@ from labeling.models import (
     Annotation,
     Answer,
     BenchmarkItem,
+    DoubleCheck,
     Label,
     Lease,
     Member,
@@ -116,6 +118,8 @@ def answer(
         )
         for lease in Lease.objects.filter(task=locked, member=member, purpose=purpose):
             release(lease=lease)
+        if locked.project.double_check:
+            answered_again(annotation)
         if purpose == Purpose.BENCHMARK:
             take_answer(annotation)
         elif purpose == Purpose.AUDIT:
@@ -353,9 +357,7 @@ def undo(*, member: Member) -> Annotation | Skip:
         elif annotation.purpose == Purpose.AUDIT:
             annotation.task = task
             audit.take_back_answer(annotation)
-        lease_again(
-            task=task, member=member, purpose=annotation.purpose, visible=annotation.visible
-        )
+        lease_again(task=task, member=member, purpose=annotation.purpose, visible=_seen(annotation))
         return annotation
 
 
@@ -370,6 +372,20 @@ def _newest(member: Member, purposes: Collection[str]) -> Annotation | Skip:
         if done.current and done.revision == done.task.revision:
             return done
     raise ActionRefused(_("There is no answer of yours to take back."))
+
+
+def _seen(annotation: Annotation) -> dict[str, Any]:
+    """What stands before the member when the answer is given anew: what did then, though no list
+    any more, and what they were told since."""
+    visible = {name: value for name, value in annotation.visible.items() if name != "bulk"}
+    asked = DoubleCheck.objects.filter(annotation=annotation).select_related("decision").first()
+    if asked is not None:
+        visible["told"] = {
+            "label": asked.decision.label_id,
+            "outcome": asked.decision.outcome,
+            "confidence": asked.decision.confidence,
+        }
+    return visible
 
 
 def _ask_again(task: Task, annotation: Annotation) -> None:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from labeling import rules, scores
 from labeling.actions.answers import current_answers
 from labeling.actions.benchmark_reference import EXPERTS_NEEDED
-from labeling.actions.queues import ordinary_purposes, queue_of, slipped_in, turn_of
+from labeling.actions.queues import ordinary_purposes, queue_of, served_blind, slipped_in, turn_of
 from labeling.models import (
     Annotation,
     Answer,
@@ -213,6 +213,11 @@ def _rooms(tasks: Sequence[Task], member: Member, purpose: str) -> dict[int, int
     return {pk: count - leases.get(pk, 0) for pk, count in wanted.items()}
 
 
+def has_room(task: Task, member: Member) -> bool:
+    """Do others leave the locked task to the member, to be labeled?"""
+    return _rooms([task], member, Purpose.LABEL)[task.pk] > 0
+
+
 @transaction.atomic
 def _claim(
     task: Task,
@@ -280,7 +285,7 @@ def _fits(visible: dict[str, Any], task: Task, member: Member, purpose: str) -> 
 def _visible(task: Task, member: Member, purpose: str) -> dict[str, Any]:
     """What a lease shows, drawn once: candidates in the order shown, and what stands beside."""
     project = task.project
-    blind = purpose != Purpose.LABEL or random.random() < project.blind_share
+    blind = purpose != Purpose.LABEL or served_blind(member, task.pk)
     candidates = candidate_ids(task)
     if blind:
         random.shuffle(candidates)

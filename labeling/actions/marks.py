@@ -99,13 +99,16 @@ def close_flag(*, flag: Flag, by: Member) -> None:
 
 
 def read_notes(*, member: Member, flags: Sequence[Flag]) -> None:
-    """`member` reads what these flags say, which may be what a machine thinks: no blind answer on
-    their texts is theirs to give any more. Members do not read their own notes anew."""
+    """`member` reads what these flags say, which may be what a machine thinks. Their own notes
+    members do not read anew."""
+    others = [flag.task for flag in flags if flag.member_id != member.pk and flag.note]
+    see_machines_of(member=member, tasks=others)
+
+
+def see_machines_of(*, member: Member, tasks: Sequence[Task]) -> None:
+    """The member has what machines think of these texts before their eyes: no blind answer on them
+    is theirs to give any more."""
     MachineSeen.objects.bulk_create(
-        [
-            MachineSeen(member=member, task_id=flag.task_id, revision=flag.revision)
-            for flag in flags
-            if flag.member_id != member.pk and flag.note
-        ],
+        [MachineSeen(member=member, task=task, revision=task.revision) for task in tasks],
         ignore_conflicts=True,
     )

@@ -36,6 +36,8 @@ SETTINGS = (
     "show_scores",
     "allow_conf",
     "confirm_answers",
+    "double_check",
+    "allow_bulk",
     "lease_minutes",
     "audit_share",
     "audit_check_share",

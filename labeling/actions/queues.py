@@ -194,6 +194,14 @@ def slipped_in(member: Member, turn: int) -> str | None:
     return Purpose.REPEAT if chance < project.gold_share + project.repeat_share else None
 
 
+def served_blind(member: Member, task_id: int) -> bool:
+    """Is this ordinary task among the share that is blind to the member? By a secret of the
+    installation, so that it is the same whenever it is asked, whatever page asks."""
+    drawn = f"{settings.SECRET_KEY}:blind:{member.pk}:{task_id}".encode()
+    chance = int.from_bytes(hashlib.sha256(drawn).digest()[:8]) / 2**64
+    return chance < member.project.blind_share
+
+
 def turn_of(member: Member) -> int:
     """How many tasks of the queue the member has answered or skipped."""
     answers = Annotation.objects.filter(member=member, purpose__in=Purpose.queued())

@@ -19,6 +19,7 @@ from labeling.models import (
     DeltaLedger,
     DeltaTest,
     Document,
+    DoubleCheck,
     Embedding,
     Event,
     Flag,
@@ -93,6 +94,14 @@ look_at(
     related=["project", "label", "created_by"],
 )
 look_at(GuidelinesRead, "member", "newest", "read_at", project="member__project")
+look_at(
+    DoubleCheck,
+    "annotation",
+    "decision",
+    "outcome",
+    "created_at",
+    project="annotation__task__project",
+)
 look_at(Flag, "task", "member", "created_at", "closed_at", project=TASK, related=["task", "member"])
 look_at(Skip, "task", "member", "reason", "created_at", project=TASK, related=["task", "member"])
 look_at(Retrieved, "task", "rank", "document", "score", project=TASK, related=["task", "document"])

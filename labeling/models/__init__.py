@@ -20,6 +20,7 @@ from labeling.models.benchmark import (
 )
 from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, Rejection
 from labeling.models.document import Document, HelpfulDocument, Retrieved
+from labeling.models.double_check import DoubleCheck
 from labeling.models.event import Event
 from labeling.models.guideline import GuidelinesRead, GuidelineVersion
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
@@ -78,6 +79,7 @@ __all__ = [
     "DeltaLedger",
     "DeltaTest",
     "Document",
+    "DoubleCheck",
     "Embedding",
     "Event",
     "Flag",

@@ -125,6 +125,19 @@ class Project(models.Model):
     confirm_answers = models.BooleanField(
         default=False, help_text=_("Ask for Enter after a choice.")
     )
+    double_check = models.BooleanField(
+        default=False,
+        help_text=_(
+            "Ask once more where an answer contradicts what a certified policy is sure of. Never "
+            "of a blind text."
+        ),
+    )
+    allow_bulk = models.BooleanField(
+        default=True,
+        help_text=_(
+            "May texts that look alike be confirmed as a list? Only where machine output is shown."
+        ),
+    )
     lease_minutes = models.PositiveSmallIntegerField(
         default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
     )

@@ -9,7 +9,9 @@ from django.contrib import messages
 from django.db.models import Count, F, Min
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -17,6 +19,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.access import Right, page
 from labeling.actions import annotate as answers
 from labeling.actions import marks
+from labeling.actions.double_check import ask_once_more
+from labeling.actions.double_check import keep as keep_answer
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.lease import next_task, renew
 from labeling.actions.queues import left_for
@@ -79,6 +83,18 @@ def bring_back(request: PageRequest) -> HttpResponse:
     """What the member put off comes at once."""
     marks.bring_back(member=request.member)
     return redirect("labeling:annotate", slug=request.project.slug)
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def keep(request: PageRequest) -> HttpResponse:
+    """The member was asked once more about an answer, and keeps it."""
+    given = request.POST.get("annotation", "")
+    if SHORT_NUMBER.fullmatch(given):
+        keep_answer(member=request.member, annotation_id=int(given))
+    if not request.htmx:
+        return redirect("labeling:annotate", slug=request.project.slug)
+    return HttpResponse(escape(_("Your answer is kept.")))
 
 
 def leased(request: PageRequest) -> Lease | None:
@@ -153,11 +169,14 @@ def _take(request: PageRequest) -> HttpResponse:
     except ActionRefused as refused:
         status = 409 if isinstance(refused, Conflict) else 422
         return _refuse(request, refused.message, status=status)
+    asked = None if outcome.repeated else ask_once_more(outcome.annotation)
     if not request.htmx:
         if outcome.note:
             messages.info(request, outcome.note)
+        if asked is not None:
+            messages.warning(request, render_to_string("labeling/_doubt.html", {"asked": asked}))
         return redirect("labeling:annotate", slug=request.project.slug)
-    return _show(request, said=_("Saved."), note=outcome.note)
+    return _show(request, said=_("Saved."), note=outcome.note, asked=asked)
 
 
 def _show(request: PageRequest, *, chosen: str = "", **more: Any) -> HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any
 
 from django import forms
@@ -101,6 +102,47 @@ class FlagForm(forms.Form):
 
     note = forms.CharField(max_length=300, required=False)
     off = forms.BooleanField(required=False)
+
+
+class RowsField(forms.Field):
+    """The rows of a list: "task:revision:client_id" each; cleaned, by task."""
+
+    widget = forms.MultipleHiddenInput
+
+    def clean(self, value: list[str] | None) -> dict[int, tuple[int, uuid.UUID]]:
+        rows: dict[int, tuple[int, uuid.UUID]] = {}
+        for row in (value or [])[: MAX_CONF + 1]:
+            task, _colon, rest = row.partition(":")
+            revision, _colon, client_id = rest.partition(":")
+            if not (SHORT_NUMBER.fullmatch(task) and SHORT_NUMBER.fullmatch(revision)):
+                raise forms.ValidationError(BROKEN)
+            rows[int(task)] = int(revision), forms.UUIDField().clean(client_id)
+        return rows
+
+
+class BulkForm(forms.Form):
+    """A list of look-alikes with the label that is confirmed for the ticked ones."""
+
+    label = forms.IntegerField(min_value=1)
+    row = RowsField()
+    ticked = IdsField(required=False)
+    by = forms.ChoiceField(choices=[("embedding", ""), ("score", "")])
+    seconds = forms.FloatField(min_value=0, max_value=86_400, required=False)
+
+    def __init__(self, *args: Any, project: Project) -> None:
+        super().__init__(*args)
+        self.project = project
+
+    def clean_label(self) -> Label:
+        label = self.project.labels.active().filter(pk=self.cleaned_data["label"]).first()
+        if label is None:
+            raise forms.ValidationError(_("This choice is not one of the project's labels now."))
+        return label
+
+    def sentence(self) -> str:
+        """What is wrong, in one sentence."""
+        said = self.errors.get("label")
+        return str(said[0]) if said else str(BROKEN)
 
 
 class TokenForm(forms.Form):

@@ -114,7 +114,8 @@ def test_a_change_is_unread_until_the_member_looks_and_never_for_its_writer(
 def test_markdown_becomes_html_that_cannot_harm(text: str, html: str) -> None:
     found = rendered(text)
     assert html in found
-    assert not re.search(r"<(?:script|img|iframe)|<[^>]*\s(?:on\w+|style)=|href=\"(?!https:)", found)
+    assert not re.search(r"<(?:script|img|iframe)|<[^>]*\s(?:on\w+|style)=", found)
+    assert not re.search(r'<[^>]*href="(?!https:)', found)
 
 
 def test_a_comparison_keeps_the_order_of_lines() -> None:

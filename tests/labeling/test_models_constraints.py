@@ -30,6 +30,7 @@ from labeling.models import (
     DeltaLedger,
     DeltaTest,
     Document,
+    DoubleCheck,
     Embedding,
     Flag,
     Frozen,
@@ -636,6 +637,14 @@ CASES: list[Case] = [
         "guideline_number_once_per_label",
         twice(
             lambda c: GuidelineVersion.objects.create(project=c.project, label=c.label, number=1)
+        ),
+    ),
+    (
+        "double_check_closed_with_an_outcome",
+        lambda c: DoubleCheck.objects.create(
+            annotation=make_annotation(c.task, c.member, c.label),
+            decision=make_decision(c.task, c.run, c.label),
+            outcome="kept",
         ),
     ),
     ("skip_one_current", twice(skip())),
