@@ -18,7 +18,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # allauth has no types
-    """In the words of our catalogues: some of allauth's call this field what they call the button."""
+    """In the words of our catalogues: some of allauth's name this field as they name the button."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -17,6 +17,7 @@ from labeling.views import (
     projects,
     quality,
     runs,
+    tasks,
     tokens,
 )
 
@@ -43,6 +44,8 @@ project_pages: list[URLPattern] = [
     path("history/", history.history, name="history"),
     path("history/<int:annotation_id>/", history.change, name="change"),
     path("history/notes/read/", history.read, name="read_notes"),
+    path("tasks/", tasks.tasks, name="tasks"),
+    path("tasks/<int:task_id>/", tasks.task, name="task"),
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
     path("quality/", quality.quality, name="quality"),
     path("quality/classifier/", quality.classifier, name="classifier"),

@@ -133,6 +133,14 @@ def see_machines(*, member: Member, task: Task) -> None:
     MachineSeen.objects.get_or_create(member=member, task=task, revision=task.revision)
 
 
+def see_machines_of(*, member: Member, tasks: Sequence[Task]) -> None:
+    """The same of many tasks at once, such as the rows of a list."""
+    MachineSeen.objects.bulk_create(
+        [MachineSeen(member=member, task=task, revision=task.revision) for task in tasks],
+        ignore_conflicts=True,
+    )
+
+
 def _forget_old(member: Member) -> None:
     old = member.leases.filter(expires_at__lt=timezone.now() - KEPT_AFTER_EXPIRY)
     for lease in old.select_related("task", "member"):

@@ -102,6 +102,7 @@ class Task(models.Model):
         indexes = [
             models.Index(fields=["project", "status", "-priority", "id"], name="task_queue"),
             models.Index(fields=["project", "text_hash"], name="task_duplicates"),
+            models.Index(fields=["project", "status", "-id"], name="task_browse"),
         ]
 
     def __str__(self) -> str:

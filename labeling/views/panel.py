@@ -170,7 +170,7 @@ def build(
         unk=Row(value=UNK, key="0", name="", shares=_of(shares, UNK)),
         columns=[column for column, _shares_of in shares],
         visible=visible,
-        documents=_documents(task, lease_id) if visible.get("documents") else (),
+        documents=documents_of(task, lease_id) if visible.get("documents") else (),
         reasonings=_reasonings(task) if visible.get("reasoning") else (),
         has_llm=not visible.get("reasoning") or validators.exists(),
         lease_id=lease_id,
@@ -235,7 +235,7 @@ def _percent(share: float) -> int:
     return round(100 * min(max(share, 0.0), 1.0))
 
 
-def _documents(task: Task, lease_id: int | None) -> list[Passage]:
+def documents_of(task: Task, lease_id: int | None = None) -> list[Passage]:
     """Passages found for the present text by the search that came last; `is_helpful` says whether
     the holder of the lease marked the document."""
     found = Retrieved.objects.filter(task=task, revision=task.revision)

@@ -1,0 +1,14 @@
+"""Why labels were withdrawn, in the reader's words."""
+
+from __future__ import annotations
+
+from django import template
+
+from labeling.views.story_events import reason_in_words
+
+register = template.Library()
+
+
+@register.filter
+def why_withdrawn(reason: str) -> str:
+    return reason_in_words(reason)

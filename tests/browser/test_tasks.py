@@ -1,0 +1,48 @@
+"""The task browser in a real browser, by keyboard alone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from labeling.models import Member, Project
+from tests.labeling.cast import deferred
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def eve(ann: Member) -> Member:
+    """Ann, as an expert."""
+    Member.objects.filter(pk=ann.pk).update(role="expert")
+    ann.refresh_from_db()
+    return ann
+
+
+def test_a_task_is_found_and_read_by_keyboard(page: Page, project: Project, eve: Member) -> None:
+    for text in ("my phone sees no card", "took my money twice", "bye"):
+        deferred(project, text=text)
+    page.goto("/p/heron/tasks/")
+    expect(page.get_by_role("status").filter(has_text="3 tasks")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("MONEY")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="1 task")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="took my money twice")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What happened, in order")).to_be_visible()
+    expect(page.locator(".sheet-text")).to_contain_text("took my money twice")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_list_fits_a_phone(page: Page, project: Project, eve: Member, scheme: str) -> None:
+    deferred(project, text="a-word-that-has-no-end-" * 20, external_id="x" * 180)
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+    for path in ("", "?machines=on"):
+        page.goto(f"/p/heron/tasks/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator(".found a").first.click()
+    page.get_by_role("heading", name="What stands").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
