@@ -14,9 +14,11 @@ from labeling.views import (
     guidelines,
     history,
     marks,
+    new_project,
     projects,
     quality,
     runs,
+    settings,
     tasks,
     tokens,
 )
@@ -55,6 +57,8 @@ project_pages: list[URLPattern] = [
     path("audit/", audit.audit, name="audit"),
     path("audit/act/", audit.act, name="audit_act"),
     path("export/", export.export, name="export"),
+    path("settings/", settings.settings, name="settings"),
+    path("archive/", settings.archive, name="archive"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/continue/", runs.go_on, name="continue_run"),
@@ -65,6 +69,8 @@ project_pages: list[URLPattern] = [
 
 urlpatterns = [
     path("", projects.home, name="home"),
+    path("projects/new/", new_project.new_project, name="new_project"),
+    path("projects/<slug:slug>/restore/", projects.restore, name="restore"),
     path("p/<slug:slug>/", include(project_pages)),
     path("account/tokens/", tokens.tokens, name="tokens"),
     path("account/tokens/<int:token_id>/revoke/", tokens.revoke, name="revoke_token"),

@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 from labeling.actions.errors import ActionRefused, Conflict, Detail
 from labeling.actions.events import Actor, record
 from labeling.actions.guidelines import write_guidelines
+from labeling.actions.run_control import pause_run
 from labeling.actions.taxonomy import LabelSpec, set_labels
-from labeling.models import ApiToken, Member, Project, Role, Scope, User
+from labeling.models import ApiToken, Member, Project, Role, Run, Scope, User
 
 # What a project's admin may set; everything else changes only through actions of its own.
 SETTINGS = (
@@ -136,6 +137,26 @@ def _validate(project: Project) -> None:
             for name, messages in error.message_dict.items()
         ]
         raise ActionRefused(_("The project's settings have mistakes."), details) from error
+
+
+@transaction.atomic
+def archive_project(*, project: Project, by: Actor) -> None:
+    """Take the project from pages and REST and pause its runs. Nothing is deleted, and archiving
+    an archived project changes nothing."""
+    now = timezone.now()
+    if not Project.objects.filter(pk=project.pk, archived_at__isnull=True).update(archived_at=now):
+        return
+    for run in project.runs.exclude(status=Run.Status.COMPLETED):
+        pause_run(run=run, by=by)
+    record(project, by, "project_archived", project, old={"archived": False})
+
+
+@transaction.atomic
+def restore_project(*, project: Project, by: Actor) -> None:
+    """Bring an archived project back. Its runs stay paused until somebody lets them go on."""
+    archived = Project.objects.filter(pk=project.pk, archived_at__isnull=False)
+    if archived.update(archived_at=None):
+        record(project, by, "project_restored", project, old={"archived": True})
 
 
 @transaction.atomic

@@ -105,8 +105,12 @@ def _examples(value: object, field_name: str) -> list[Any]:
     ok = isinstance(value, list) and len(value) <= MAX_EXAMPLES
     entries = value if isinstance(value, list) else []
     for entry in entries:
-        text = entry.get("text") if isinstance(entry, Mapping) else entry
+        text, more = entry, {}
+        if isinstance(entry, Mapping):
+            text, more = entry.get("text"), {key: entry[key] for key in entry if key != "text"}
         if not isinstance(text, str) or not 0 < len(text) <= MAX_DESCRIPTION:
+            ok = False
+        if more and not (set(more) == {"label"} and isinstance(more["label"], str)):
             ok = False
     if not ok:
         raise ValueError(

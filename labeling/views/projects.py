@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from django.db.models import Count
+from django.contrib import messages
+from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
 
 from labeling.access import ProjectRequest, Right, page, sees_machine_output, signed_in
+from labeling.actions.projects import restore_project
+from labeling.actions.queues import left_for
 from labeling.models import (
     Decision,
     DeferReason,
+    Event,
     Member,
     Outcome,
     Policy,
@@ -30,31 +35,75 @@ from labeling.views.runs import with_progress
 from labeling.views.shell import shell
 
 NEWEST_RUNS = 5
+MOST_WAITING = 1000
+BAR = (TaskStatus.RESOLVED, TaskStatus.DEFERRED, TaskStatus.DISPUTED, TaskStatus.PROCESSING)
 
 
 @signed_in
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """The signed-in user's projects with what waits in each."""
+    """The signed-in user's projects: how far each is, and what waits for this person in it."""
     user = request.user
     assert isinstance(user, User)
-    projects = list(Project.objects.visible_to(user).live().order_by("name"))
-    counts = _status_counts(projects)
-    roles = dict(
-        Member.objects.present()
-        .filter(user=user, project__in=projects)
-        .values_list("project", "role")
-    )
+    newest = Event.objects.filter(project=OuterRef("project")).order_by("-pk")
+    own = Member.objects.present().filter(user=user).select_related("project")
+    own = own.annotate(last=Subquery(newest.values("created_at")[:1])).order_by("project__name")
+    members = list(own.filter(project__archived_at__isnull=True))
+    counts = _status_counts([member.project for member in members])
     rows = [
         {
-            "project": project,
-            "role": Role(roles[project.pk]).label,
-            "counts": counts[project.pk],
-            "total": sum(counts[project.pk].values()),
+            "project": member.project,
+            "role": Role(member.role).label,
+            "waiting": left_for(member, up_to=MOST_WAITING),
+            "total": sum(counts[member.project_id].values()),
+            "parts": _parts(counts[member.project_id]),
+            "last": member.last,
         }
-        for project in projects
+        for member in members
     ]
-    return render(request, "labeling/home.html", {"rows": rows, "is_staff": user.is_staff})
+    archived = own.filter(project__archived_at__isnull=False, role=Role.ADMIN)
+    content = {
+        "rows": rows,
+        "archived": [member.project for member in archived],
+        "is_staff": user.is_staff,
+    }
+    return render(request, "labeling/home.html", content)
+
+
+@signed_in
+@require_POST
+def restore(request: HttpRequest, slug: str) -> HttpResponse:
+    """Bring an archived project back, as one of its admins."""
+    present = Member.objects.present().filter(user_id=request.user.pk, role=Role.ADMIN)
+    member = get_object_or_404(
+        present.select_related("project"),
+        project__slug=slug,
+        project__archived_at__isnull=False,
+    )
+    restore_project(project=member.project, by=member)
+    messages.success(request, _("The project is back. Its runs wait until you let them go on."))
+    return redirect("labeling:settings", slug)
+
+
+def _parts(counts: dict[str, int]) -> list[dict[str, Any]]:
+    """The pieces of a bar, resolved ones first, in percent of all tasks."""
+    total, start = sum(counts.values()), 0.0
+    parts = []
+    for status in BAR:
+        n = counts.get(status, 0)
+        if n:
+            percent = 100 * n / total
+            parts.append(
+                {
+                    "status": str(status),
+                    "words": TaskStatus(status).label,
+                    "n": n,
+                    "start": f"{start:.3f}",
+                    "percent": f"{percent:.3f}",
+                }
+            )
+            start += percent
+    return parts
 
 
 @page(Right.SEE)
