@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -67,7 +68,7 @@ class ProjectRequest(HttpRequest):
     member: Member
 
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def page(right: Right) -> Callable[[View], View]:
@@ -77,7 +78,7 @@ def page(right: Right) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @login_required
         @wraps(view)
-        def guarded(request: Any, slug: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: Any, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
             project = Project.objects.live().filter(slug=slug).first()
             member = member_of(request.user, project) if project else None
             if project is None or member is None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from labeling import dispatch
 from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.events import Actor, record
+from labeling.actions.ingest import OnError
 from labeling.actions.ingest_parse import BadRow, read_id, read_text
 from labeling.models import Document, Project
 
@@ -49,15 +50,25 @@ class _Content:
 
 
 def import_documents(
-    *, project: Project, items: Iterable[object], by: Actor, remove_others: bool = False
+    *,
+    project: Project,
+    items: Iterable[object],
+    by: Actor,
+    remove_others: bool = False,
+    on_error: OnError = "reject_batch",
 ) -> ImportReport:
     """Store documents `{"id", "title"?, "text", "section"?}`; a known id takes the new content.
 
     With `remove_others` the documents that are not among the items are found no more; what was
-    found and said with them stays. Raises ActionRefused with one Detail a bad item; then nothing
-    is stored. The project's index is rebuilt by a job when something changed.
+    found and said with them stays. Raises ActionRefused with one Detail a bad item, and then
+    nothing is stored; with "skip_row" the good ones are. The project's index is rebuilt by a job
+    when something changed.
     """
-    contents = _parse(items)
+    contents, errors = _parse(items)
+    if errors and on_error == "reject_batch":
+        raise ActionRefused(
+            _("%(n)d documents have mistakes, so nothing was stored.") % {"n": len(errors)}, errors
+        )
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         report = _store(project, contents)
@@ -113,7 +124,13 @@ def _remove_others(project: Project, contents: list[_Content]) -> int:
     return len(gone)
 
 
-def _parse(items: Iterable[object]) -> list[_Content]:
+def check_documents(items: Iterable[object]) -> tuple[int, list[Detail]]:
+    """How many of the items are right, and what is wrong with the others; nothing is stored."""
+    contents, errors = _parse(items)
+    return len(contents), errors
+
+
+def _parse(items: Iterable[object]) -> tuple[list[_Content], list[Detail]]:
     contents: list[_Content] = []
     errors: list[Detail] = []
     seen: set[str] = set()
@@ -127,11 +144,7 @@ def _parse(items: Iterable[object]) -> list[_Content]:
         else:
             seen.add(content.external_id)
             contents.append(content)
-    if errors:
-        raise ActionRefused(
-            _("%(n)d documents have mistakes, so nothing was stored.") % {"n": len(errors)}, errors
-        )
-    return contents
+    return contents, errors
 
 
 def _parse_item(item: object) -> _Content:

@@ -133,7 +133,16 @@ def ingest_file(
     """
     report = FileReport()
     if on_error == "reject_batch":
-        _check_file(project, model_version, read, on_changed_text, chunk, progress)
+        found = check_file(
+            project=project,
+            model_version=model_version,
+            read=read,
+            on_changed_text=on_changed_text,
+            chunk=chunk,
+            progress=progress,
+        )
+        if found.bad_rows:
+            raise ActionRefused(_refusal(found.bad_rows), found.errors)
     for offset, items in _chunks(read(), chunk):
         with transaction.atomic():
             source = open_source(project, model_version, None)
@@ -148,26 +157,33 @@ def ingest_file(
     return report
 
 
-def _check_file(
+def check_file(
+    *,
     project: Project,
     model_version: str,
     read: Callable[[], Iterator[object]],
-    on_changed_text: OnChangedText,
-    chunk: int,
-    progress: Callable[[str, int], None],
-) -> None:
+    on_changed_text: OnChangedText = "error",
+    chunk: int = 1000,
+    progress: Callable[[str, int], None] = lambda stage, rows: None,
+) -> FileReport:
+    """What would become of the items, and what is wrong with them; nothing is stored."""
     found = FileReport()
     source = open_source(project, model_version, None, lock=False)
     hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     for offset, items in _chunks(read(), chunk):
         rows, errors = _check(source, items, offset)
-        _look_up(source, rows, on_changed_text, errors)
+        intake = _look_up(source, rows, on_changed_text, errors)
+        found.created += len(intake.new)
+        found.updated += len(intake.changed)
+        found.unchanged += len(intake.unchanged)
         found.add_errors(errors)
         hashes.append(np.fromiter((hash(_id_of(item)) for item in items), np.int64, len(items)))
         progress(_("checked"), offset + len(items))
-    found.add_errors(_repeats(hashes, chunk))
-    if found.bad_rows:
-        raise ActionRefused(_refusal(found.bad_rows), found.errors)
+    repeats = _repeats(hashes, chunk)
+    found.created -= len(repeats)
+    found.add_errors(repeats)
+    found.errors.sort(key=lambda detail: detail.index or 0)
+    return found
 
 
 def _id_of(item: object) -> str:

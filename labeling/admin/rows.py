@@ -56,6 +56,7 @@ from labeling.models import (
     Tally,
     Task,
     TaxonomyVersion,
+    Upload,
     Validator,
     Verdict,
     WeekProfile,
@@ -205,6 +206,16 @@ look_at(
     project=RUN,
     related=["run", "task"],
     filters=["stage"],
+)
+look_at(
+    Upload,
+    "project",
+    "member",
+    "kind",
+    "name",
+    "created_at",
+    related=["project", "member"],
+    filters=["kind"],
 )
 look_at(StageTiming, "run", "stage", "tasks", "seconds", project=RUN, related=["run"])
 look_at(Ranking, "run", "task", "hard", "variance", project=RUN, related=["run", "task"])

@@ -58,6 +58,7 @@ from labeling.models.run import (
 )
 from labeling.models.tally import StreamSample, Tally
 from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
+from labeling.models.upload import Upload
 from labeling.models.verdict import Reasoning, Validator, Verdict
 
 __all__ = [
@@ -136,6 +137,7 @@ __all__ = [
     "TaskStatus",
     "TaxonomyVersion",
     "UnkReason",
+    "Upload",
     "User",
     "Validator",
     "Verdict",

@@ -49,9 +49,6 @@ GROUPS = (
                 _("Introduction"),
                 _("What the texts are about, on the overview and in the prompts of LLMs."),
             ),
-            Setting(
-                "guidelines", _("Guidelines"), _("How to label. Annotators read it on the key g.")
-            ),
         ),
     ),
     Group(
@@ -264,3 +261,6 @@ GROUPS = (
         ),
     ),
 )
+
+ELSEWHERE = frozenset({"guidelines"})
+"""Settings that have a page of their own."""

@@ -17,7 +17,7 @@ from labeling.access import Right, page
 from labeling.actions.errors import ActionRefused
 from labeling.actions.projects import SETTINGS, archive_project, change_settings
 from labeling.models import Event, Project
-from labeling.views.setting_groups import GROUPS, Group, Setting
+from labeling.views.setting_groups import ELSEWHERE, GROUPS, Group, Setting
 from labeling.views.shell import PageRequest, shell
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def archive(request: PageRequest) -> HttpResponse:
 
 def _groups() -> list[Group]:
     """The groups, and one more for settings that none of them names."""
-    named = {name for group in GROUPS for name in group.names}
+    named = {name for group in GROUPS for name in group.names} | ELSEWHERE
     others = tuple(
         Setting(name, str(field.verbose_name).capitalize(), field.help_text)
         for name in SETTINGS
@@ -93,9 +93,8 @@ def form_of(group: Group, project: Project, data: Any = None) -> SettingsFormBas
     for setting in group.settings:
         field = form.fields[setting.name]
         field.label, field.help_text = setting.label, setting.does
-    for name in ("introduction", "guidelines"):
-        if name in form.fields:
-            form.fields[name].widget.attrs["rows"] = 6
+    if "introduction" in form.fields:
+        form.fields["introduction"].widget.attrs["rows"] = 6
     return form
 
 

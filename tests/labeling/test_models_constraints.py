@@ -65,6 +65,7 @@ from labeling.models import (
     Tally,
     Task,
     TaxonomyVersion,
+    Upload,
     User,
     Verdict,
     WeekProfile,
@@ -390,6 +391,17 @@ CASES: list[Case] = [
     ("hard_threshold_one_current", twice(threshold())),
     ("hard_threshold_from_errors", threshold(misclassified=0)),
     ("hard_threshold_from_errors", threshold(misclassified=11)),
+    # Uploads
+    (
+        "upload_kind_known",
+        lambda c: Upload.objects.create(
+            project=c.project,
+            member=make_member(c.project),
+            kind="riddle",
+            name="a.csv",
+            content=b"",
+        ),
+    ),
     # Artifacts, configurations, runs
     ("artifact_version_once", twice(lambda c: make_artifact(c.project, version=7))),
     ("artifact_one_active_per_kind", twice(lambda c: make_artifact(c.project, active=True))),

@@ -55,7 +55,8 @@ def read_export(request: Request, project: Project) -> tuple[dict[str, Any], Sel
     query.is_valid(raise_exception=True)
     form = SelectionForm(query.validated_data, project=project)
     if not form.is_valid():
-        raise serializers.ValidationError(dict(form.errors))
+        problems = {name: list(map(str, said)) for name, said in form.errors.items()}
+        raise serializers.ValidationError(problems)
     return query.validated_data, form.selection()
 
 

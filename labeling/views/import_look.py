@@ -1,0 +1,123 @@
+"""What would become of a file, before anything of it is stored."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labeling.actions.documents import check_documents
+from labeling.actions.errors import Detail
+from labeling.actions.ingest import check_file
+from labeling.formats.mapping import ColumnMap, read_documents_mapped, read_mapped
+from labeling.models import Project
+
+FIRST = 8
+ERRORS_SHOWN = 100
+TEXT_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Look:
+    """`errors` are the first hundred of `bad_rows`; of the good rows `unchanged` stand already."""
+
+    rows: list[dict[str, Any]]
+    errors: list[Detail]
+    total: int
+    bad_rows: int
+    created: int | None
+    updated: int | None
+    unchanged: int | None
+
+    @property
+    def good(self) -> int:
+        return self.total - self.bad_rows
+
+
+def look_at_predictions(
+    project: Project, model_version: str, path: Path, columns: ColumnMap
+) -> Look:
+    def read() -> Iterator[object]:
+        return read_mapped(path, columns)
+
+    found = check_file(project=project, model_version=model_version, read=read)
+    return Look(
+        rows=_first(read, found.errors, _prediction),
+        errors=found.errors[:ERRORS_SHOWN],
+        total=found.rows,
+        bad_rows=found.bad_rows,
+        created=found.created,
+        updated=found.updated,
+        unchanged=found.unchanged,
+    )
+
+
+def look_at_documents(path: Path, columns: Mapping[str, str]) -> Look:
+    def read() -> Iterator[object]:
+        return read_documents_mapped(path, columns)
+
+    good, errors = check_documents(read())
+    return Look(
+        rows=_first(read, errors, _document),
+        errors=errors[:ERRORS_SHOWN],
+        total=good + len(errors),
+        bad_rows=len(errors),
+        created=None,
+        updated=None,
+        unchanged=None,
+    )
+
+
+def _first(
+    read: Callable[[], Iterator[object]],
+    errors: Iterable[Detail],
+    shown: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The first rows, each with its number from 1 and what is wrong with it."""
+    wrong = {error.index: error.message for error in errors}
+    return [
+        {
+            "number": index + 1,
+            "error": wrong.get(index, ""),
+            **(shown(item) if isinstance(item, Mapping) else {"text": _short(item)}),
+        }
+        for index, item in enumerate(itertools.islice(read(), FIRST))
+    ]
+
+
+def _prediction(item: Mapping[str, Any]) -> dict[str, Any]:
+    scores = item.get("logits", item.get("probabilities"))
+    kind = "logits" if "logits" in item else "probabilities" if "probabilities" in item else ""
+    return {
+        "id": item.get("external_id"),
+        "text": _short(item.get("text")),
+        "kind": kind,
+        "scores": _best(scores),
+        "metadata": item.get("metadata") or {},
+    }
+
+
+def _document(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": item.get("id"),
+        "title": _short(item.get("title")),
+        "text": _short(item.get("text")),
+    }
+
+
+def _best(scores: object) -> str:
+    """The three highest scores, or how many a list has."""
+    if isinstance(scores, Mapping):
+        numbers = {k: v for k, v in scores.items() if isinstance(v, (int, float))}
+        best = sorted(numbers, key=lambda name: -numbers[name])[:3]
+        return ", ".join(f"{str(name)[:60]} {numbers[name]:.4g}" for name in best)
+    if isinstance(scores, list):
+        return ", ".join(_short(value, 20) for value in scores[:3]) + (" …" if scores[3:] else "")
+    return "" if scores is None else _short(scores)
+
+
+def _short(value: object, most: int = TEXT_SHOWN) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= most else f"{text[:most]}…"

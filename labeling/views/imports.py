@@ -1,0 +1,145 @@
+"""Import of texts, predictions and documents: a file is looked at, then stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from labeling.access import Right, page
+from labeling.actions.errors import ActionRefused
+from labeling.actions.ingest import OnError
+from labeling.actions.uploads import file_of, keep_upload, store_documents, store_predictions
+from labeling.formats.mapping import SUFFIXES, columns_of
+from labeling.formats.records import FileRefused
+from labeling.models import Upload
+from labeling.views.import_look import Look, look_at_documents, look_at_predictions
+from labeling.views.import_maps import DocumentMapForm, PredictionMapForm
+from labeling.views.shell import PageRequest, shell
+from labeling.views.uploads import on_disk
+
+
+class UploadForm(forms.Form):
+    """A file to look at."""
+
+    kind = forms.ChoiceField(
+        choices=Upload.Kind.choices, widget=forms.RadioSelect, label=gettext_lazy("What is in it?")
+    )
+    file = forms.FileField(
+        widget=forms.FileInput(attrs={"accept": ",".join(SUFFIXES)}),
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("CSV with a header, JSON lines, or a JSON list, in UTF-8."),
+    )
+
+
+@page(Right.INGEST)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def choose(request: PageRequest) -> HttpResponse:
+    """Choose a file; it is kept to be looked at, and nothing is stored in the project yet."""
+    initial = {"kind": Upload.Kind.PREDICTIONS}
+    form = UploadForm(request.POST or None, request.FILES or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        kind, upload = form.cleaned_data["kind"], form.cleaned_data["file"]
+        command = f"import_{kind}"
+        advice = _("On the server, %(command)s takes files of any size.") % {
+            "command": f"python manage.py {command} {request.project.slug} FILE"
+        }
+        try:
+            with on_disk(upload, SUFFIXES, settings.INGEST_MAX_BYTES, advice) as path:
+                columns_of(path)
+                kept = keep_upload(
+                    member=request.member, kind=kind, name=path.name, content=path.read_bytes()
+                )
+        except FileRefused as refused:
+            form.add_error("file", str(refused))
+        else:
+            return redirect("labeling:import_look", request.project.slug, kept.pk)
+    status = 422 if form.is_bound and form.errors else 200
+    content = shell(request, "manage", tab="import", form=form)
+    return render(request, "labeling/import.html", content, status=status)
+
+
+@page(Right.INGEST)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def look(request: PageRequest, upload_id: int) -> HttpResponse:
+    """The first rows and every mistake under the chosen columns; with `store` the file goes in."""
+    upload = get_object_or_404(
+        Upload.objects.select_related("project", "member"),
+        pk=upload_id,
+        project=request.project,
+        member=request.member,
+    )
+    is_documents = upload.kind == Upload.Kind.DOCUMENTS
+    make = DocumentMapForm if is_documents else PredictionMapForm
+    content: dict[str, Any] = {"tab": "import", "upload": upload, "is_documents": is_documents}
+    try:
+        with file_of(upload) as path:
+            form = make(upload, path, request.POST)
+            content["form"] = form
+            if form.is_valid():
+                columns = form.columns()
+                seen = (
+                    look_at_documents(path, columns)
+                    if is_documents
+                    else look_at_predictions(
+                        request.project, form.cleaned_data["model_version"], path, columns
+                    )
+                )
+                content |= {"look": seen, "seen": form.fingerprint()}
+                if "store" in request.POST:
+                    if request.POST.get("seen") == form.fingerprint():
+                        return _store(request, upload, form, seen)
+                    content["changed"] = True
+    except FileRefused as refused:
+        content["refused"] = str(refused)
+    except ActionRefused as refused:
+        content["refused"] = " ".join([refused.message, *(d.message for d in refused.details[:1])])
+    status = 200 if "look" in content and "refused" not in content else 422
+    return render(
+        request, "labeling/import_look.html", shell(request, "manage", **content), status=status
+    )
+
+
+def _store(request: PageRequest, upload: Upload, form: Any, seen: Look) -> HttpResponse:
+    on_error: OnError = "skip_row" if request.POST["store"] == "good" else "reject_batch"
+    slug = request.project.slug
+    if upload.kind == Upload.Kind.DOCUMENTS:
+        documents = store_documents(upload=upload, columns=form.columns(), on_error=on_error)
+        stored = documents.created + documents.updated
+        _say(request, stored, documents.unchanged, seen.bad_rows)
+        return redirect("labeling:import", slug)
+    report = store_predictions(
+        upload=upload,
+        columns=form.columns(),
+        model_version=form.cleaned_data["model_version"],
+        on_error=on_error,
+    )
+    _say(request, report.created + report.updated, report.unchanged, report.bad_rows)
+    if report.runs:
+        return redirect("labeling:run", slug, report.runs[-1].pk)
+    return redirect("labeling:overview", slug)
+
+
+def _say(request: PageRequest, stored: int, unchanged: int, skipped: int) -> None:
+    said = [ngettext("%(n)d row is stored.", "%(n)d rows are stored.", stored) % {"n": stored}]
+    if unchanged:
+        said.append(
+            ngettext("%(n)d stood here already.", "%(n)d stood here already.", unchanged)
+            % {"n": unchanged}
+        )
+    if skipped:
+        said.append(
+            ngettext("%(n)d bad row is left out.", "%(n)d bad rows are left out.", skipped)
+            % {"n": skipped}
+        )
+    messages.success(request, " ".join(said))
