@@ -20,6 +20,7 @@ from labeling.actions.annotate import (
     store,
 )
 from labeling.actions.benchmark_label import check_may_adjudicate, take_answer
+from labeling.actions.disputes import tell_those_who_said_otherwise
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.resolve import resolve
 from labeling.models import BenchmarkItem, Label, Member, Purpose, Source, Task, TaskStatus
@@ -36,11 +37,13 @@ def adjudicate(
     conf_labels: Sequence[Label] = (),
     unk_reason: str = "",
     comment: str = "",
+    note_back: str = "",
     seconds: float | None = None,
     revision: int | None = None,
 ) -> AnswerOutcome:
     """The expert's answer becomes the task's resolution; of a benchmark task it becomes the
-    reference, and somebody who gave one of the answers in dispute does not settle it.
+    reference, and somebody who gave one of the answers in dispute does not settle it. `note_back`
+    is left on the answers that the expert's contradicts; the benchmark's experts get none.
 
     Sending the same `client_id` again is harmless. Raises Conflict if the task is disputed no more
     or its text changed.
@@ -81,4 +84,5 @@ def adjudicate(
             conf_labels=choice.conf_labels,
             unk_reason=choice.unk_reason,
         )
+        tell_those_who_said_otherwise(annotation, note_back)
     return AnswerOutcome(annotation, None)

@@ -43,6 +43,7 @@ class AnswerForm(forms.Form):
     conf = IdsField(required=False)
     seconds = forms.FloatField(min_value=0, max_value=86_400, required=False)
     comment = forms.CharField(max_length=2000, required=False)
+    note_back = forms.CharField(max_length=2000, required=False)
 
     def __init__(self, *args: Any, project: Project) -> None:
         super().__init__(*args)
@@ -82,6 +83,11 @@ class AnswerForm(forms.Form):
             "seconds": data["seconds"],
             "revision": data["revision"],
         }
+
+    def review(self) -> dict[str, Any]:
+        """The arguments of `actions.adjudicate` and `actions.override`: an answer, and what those
+        who said otherwise are told."""
+        return self.answer() | {"note_back": self.cleaned_data["note_back"]}
 
     def sentence(self) -> str:
         """What is wrong, in one sentence."""
