@@ -13,7 +13,7 @@ MANAGE := $(BIN)/python manage.py
 CODE   := annotation_site labeling rerank_engine llm_worker countersign bench tests manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve vllm-cpu test lint format typecheck bench clean
+.PHONY: help demo serve vllm-cpu test lint format typecheck bench messages clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,11 @@ typecheck: $(VENV)/dev ## mypy --strict
 
 bench: $(VENV)/dev ## One benchmark (NAME=pipeline, ARGS="--data FOLDER --json"); docs/benchmarks has them all
 	$(BIN)/python -m bench.$(NAME) $(ARGS)
+
+# makemessages finds what the code says; compilemessages writes what the site reads. Both need GNU gettext.
+messages: $(VENV)/dev ## Bring the catalogues in locale/ in step with the code, and compile them
+	$(MANAGE) makemessages --all --no-obsolete --add-location file $(foreach name,$(VENV) $(VLLM) bench tests var,--ignore $(name))
+	$(MANAGE) compilemessages --ignore $(VENV) --ignore $(VLLM)
 
 clean: ## Remove the caches of the tools (never the data in var/)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

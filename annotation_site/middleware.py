@@ -1,10 +1,13 @@
-"""A strict Content-Security-Policy on every response."""
+"""A strict Content-Security-Policy on every response, and the language of the reader."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
 
 POLICY = {
     "default-src": "'self'",
@@ -36,3 +39,15 @@ class ContentSecurityPolicyMiddleware:
         policy = self.docs if request.path == DOCS_PATH else self.strict
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """This browser's cookie, else the choice of the account, else what the browser asks for."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        chosen = getattr(request.user, "language", "")
+        remembered = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+        if not remembered and chosen in dict(settings.LANGUAGES):
+            translation.activate(chosen)
+            request.LANGUAGE_CODE = translation.get_language()

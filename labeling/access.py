@@ -101,6 +101,12 @@ def signed_in(view: View) -> View:
     return guarded
 
 
+def open_to_all(view: View) -> View:
+    """A page for strangers, too; it shows nothing that anybody wrote."""
+    view.access_rule = "open_to_all"  # type: ignore[attr-defined]
+    return view
+
+
 class ApiAccess(BasePermission):
     """Every endpoint names what it takes: `required = {"GET": Right.SEE, ...}`.
 

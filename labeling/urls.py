@@ -14,6 +14,7 @@ from labeling.views import (
     guidelines,
     history,
     imports,
+    languages,
     marks,
     new_project,
     override,
@@ -77,6 +78,7 @@ urlpatterns = [
     path("projects/new/", new_project.new_project, name="new_project"),
     path("projects/<slug:slug>/restore/", projects.restore, name="restore"),
     path("p/<slug:slug>/", include(project_pages)),
+    path("account/language/", languages.choose, name="set_language"),
     path("account/tokens/", tokens.tokens, name="tokens"),
     path("account/tokens/<int:token_id>/revoke/", tokens.revoke, name="revoke_token"),
 ]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 class User(AbstractUser):
     """Who signs in. History refers to `Member`, never to this row (DESIGN section 1)."""
 
+    # Chosen on any page, for browsers that hold no cookie yet; empty: as the browser wishes.
+    language = models.CharField(_("language of the pages"), max_length=10, blank=True)
+
 
 class Role(models.TextChoices):
     ADMIN = "admin", _("admin")

@@ -1,0 +1,1 @@
+"""Where our way of writing dates differs from Django's, language by language."""
