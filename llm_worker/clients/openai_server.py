@@ -34,7 +34,7 @@ from llm_worker.clients.text_route import (
     read_text_reply,
     request_body_of_text,
 )
-from llm_worker.clients.thinking import CONTINUED, Switch, thinking_switch
+from llm_worker.clients.thinking import CONTINUED, Switch, Turn, thinking_switch
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import (
     BadReplyError,
@@ -183,12 +183,12 @@ async def _heard_all(server: JsonServer, model: str, prompt: Prompt) -> tuple[li
     heard: list[_Heard] = []
     refusals = []
     for prefill in PREFILLS:
+        is_continued = prefill == "continued"
         try:
             switch = await thinking_switch(
                 server,
                 model=model,
-                messages=_messages(prompt, prefill),
-                settings=CONTINUED if prefill == "continued" else {},
+                turns=[Turn(_messages(prompt, prefill), CONTINUED if is_continued else {})],
             )
             body = _body(model, prompt, prefill, switch)
             first, again = [

@@ -25,7 +25,7 @@ from llm_worker.clients.option_routes import (
     request_body,
 )
 from llm_worker.clients.passport import Passport, RouteReport
-from llm_worker.clients.thinking import NO_SWITCH, Switch, thinking_switch
+from llm_worker.clients.thinking import CONTINUED, NO_SWITCH, WHOLE, Switch, Turn, thinking_switch
 from llm_worker.errors import (
     BadReplyError,
     RequestRefusedError,
@@ -43,6 +43,10 @@ WRITTEN = tuple(tuple(space + symbol for symbol in SYMBOLS) for space in ("", " 
 ROOM_FOR_TEXT = 256
 LOW_MASS = 0.5
 FAR_APART = 0.02
+THINKS_IN_WORDS = (
+    "Where its answer is not begun for it, the model thinks first, and none of the usual switches "
+    "keeps it from that: notes and reasons in words may be thoughts that were cut off."
+)
 
 QUESTION = ValidationRequest(
     task_id=0,
@@ -99,9 +103,7 @@ async def probe(
     prompt = probe_prompt(family, domain)
     try:
         root, context = await served(server, model)
-        # Without the domain: whether there is room for it is not known yet.
-        short = probe_prompt(family).messages()
-        switch = await thinking_switch(server, model=model, messages=short)
+        switch, thinks = await _without_thinking(server, model=model, family=family)
         tokens, prompt_tokens = await option_tokens(
             server, model=model, prompt=prompt, switch=switch
         )
@@ -128,9 +130,29 @@ async def probe(
         route=works[0],
         mass=None if mass is None else round(mass, 2),
         disagreement=at_most(disagreement),
-        warnings=tuple(warnings_of(works[0], mass, disagreement)),
+        warnings=(*thinks, *warnings_of(works[0], mass, disagreement)),
         switch=switch,
     )
+
+
+async def _without_thinking(
+    server: JsonServer, *, model: str, family: PromptFamily
+) -> tuple[Switch, tuple[str, ...]]:
+    """What keeps the model from thinking first, where its answer is begun and in a turn of its own
+    (answers and reasons in words); and what to say where it is kept from it in the first alone.
+
+    Raises `UnsuitableServerError` where it thinks first wherever the family has it answer.
+    """
+    # Without the domain: whether there is room for it is not known yet.
+    prompt = probe_prompt(family)
+    begun = Turn(prompt.messages(PREFILL), CONTINUED)
+    own = Turn(prompt.messages(""), WHOLE)
+    try:
+        return await thinking_switch(server, model=model, turns=[begun, own]), ()
+    except UnsuitableServerError:
+        if family.answers_in_words:
+            raise
+        return await thinking_switch(server, model=model, turns=[begun]), (THINKS_IN_WORDS,)
 
 
 def probe_prompt(family: PromptFamily, domain: str = "") -> Prompt:

@@ -50,6 +50,11 @@ class PromptFamily:
         return f"{self.name}-{self.version}"
 
     @property
+    def answers_in_words(self) -> bool:
+        """Does the model reason before it answers, or is its answer begun for it?"""
+        return self.name.startswith("text-")
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all the words."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

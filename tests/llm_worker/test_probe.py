@@ -14,11 +14,13 @@ import pytest
 from llm_worker.clients.json_server import JsonServer
 from llm_worker.clients.option_routes import Route
 from llm_worker.clients.passport import Passport, ServedModel
-from llm_worker.clients.probe import QUESTION, SYMBOLS, probe
+from llm_worker.clients.probe import QUESTION, SYMBOLS, THINKS_IN_WORDS, probe
+from llm_worker.clients.thinking import SWITCHES
 from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import ArtifactError, UnsuitableServerError, ValidatorUnavailableError
 from llm_worker.prompts.build import PREFILL
-from llm_worker.prompts.families import ENGLISH
+from llm_worker.prompts.families import ENGLISH, NEWEST
+from llm_worker.prompts.family import PromptFamily
 from llm_worker.types import ValidationRequest
 from llm_worker.validators import validate_all
 from tests.llm_worker.stub_server import ONE_TRY, Reply, stub_server
@@ -58,6 +60,8 @@ class Odd:
     def _tokens(self, body: dict[str, Any]) -> dict[str, Any]:
         if "prompt" in body:
             return {"count": 700}
+        if body["messages"][-1]["role"] == "user":
+            return {"tokens": [1] * 710, "count": 710}
         ids = [1] * 720
         written = body["messages"][-1]["content"].removeprefix(PREFILL)
         if written:
@@ -101,12 +105,12 @@ class Odd:
         )
 
 
-def probed(odd: Callable[[str, dict[str, Any]], Reply]) -> Passport:
+def probed(odd: Callable[[str, dict[str, Any]], Reply], family: PromptFamily = ENGLISH) -> Passport:
     with stub_server(odd) as stub:
 
         async def ask() -> Passport:
             async with JsonServer(stub.url, patience=ONE_TRY) as server:
-                return await probe(server, model="good", family=ENGLISH)
+                return await probe(server, model="good", family=family)
 
         return asyncio.run(ask())
 
@@ -122,6 +126,55 @@ def test_a_good_server_gets_a_passport() -> None:
     )
     assert passport.tokens["3"] == {"3": 102, " 3": 202}
     assert passport.warnings == ()
+
+
+@dataclass
+class Thinks(Odd):
+    """Its template opens thoughts in a turn of the model's own; `obeys` is the switch it knows."""
+
+    obeys: str = ""
+    writes_tag: bool = False
+    parts_thoughts: bool = False
+
+    def __call__(self, path: str, body: dict[str, Any]) -> Reply:
+        thinks = body.get("messages", [{}])[-1].get("role") == "user" and self.obeys not in body
+        if path == "/detokenize":
+            thinks = body["tokens"][-1] == THINK
+            return Reply({"prompt": "assistant\n<think>\n" if thinks else "assistant\n"})
+        if path == "/tokenize" and thinks and not (self.writes_tag or self.parts_thoughts):
+            return Reply({"tokens": [1, THINK], "count": 2})
+        if path == "/v1/chat/completions" and thinks:
+            message = {"content": "<think>" if self.writes_tag else "Hm"}
+            if self.parts_thoughts:
+                message = {"content": "", "reasoning_content": "Hm"}
+            return Reply({"choices": [{"message": message}]})
+        return super().__call__(path, body)
+
+
+THINK = 7
+ALL_WAYS = pytest.mark.parametrize(
+    "way", [{}, {"writes_tag": True}, {"parts_thoughts": True}], ids=lambda way: "".join(way)
+)
+
+
+@ALL_WAYS
+def test_thoughts_that_open_in_a_turn_of_the_models_own_are_switched_off(
+    way: dict[str, bool],
+) -> None:
+    passport = probed(Thinks(obeys="chat_template_kwargs", **way))
+    assert passport.switch == SWITCHES[1]
+    assert passport.warnings == ()
+
+
+@ALL_WAYS
+def test_where_no_switch_helps_answers_in_words_are_refused_and_others_warned_of(
+    way: dict[str, bool],
+) -> None:
+    odd = Thinks(obeys="nothing", **way)
+    passport = probed(odd)
+    assert (passport.switch, passport.warnings) == ({}, (THINKS_IN_WORDS,))
+    with pytest.raises(UnsuitableServerError, match="thinks before it answers"):
+        probed(odd, NEWEST["text"]["en"])
 
 
 def test_a_tokenizer_that_parts_space_and_digit_leaves_the_bare_digit() -> None:
