@@ -49,7 +49,7 @@ def write_guidelines(
     if label is None and project.guidelines != text:
         project.guidelines = text
         project.save(update_fields=["guidelines"])
-    said = {"number": version.number, "label": label and label.pk, "characters": len(text)}
+    said = {"number": version.number, "label": label.pk if label else None, "characters": len(text)}
     record(project, by, "guidelines_changed", version, new=said)
     return version
 

@@ -323,7 +323,6 @@ look_at(
 look_at(Alarm, "project", "policy", "did", "created_at", "closed_at", related=["project", "policy"])
 look_at(
     SendBack,
-    Skip,
     "project",
     "policy",
     "count",
@@ -389,7 +388,6 @@ look_at(
 )
 look_at(
     Event,
-    Flag,
     "project",
     "actor",
     "verb",

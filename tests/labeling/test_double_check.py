@@ -112,8 +112,7 @@ def test_what_the_policy_was_not_sure_of_is_not_asked_about(
     project: Project, ann: Member, policy: Policy
 ) -> None:
     task = deferred(project)
-    unsure = {"outcome": "defer", "reason": "low_confidence", "confidence": 0.4}
-    sure(task, policy, **unsure)
+    sure(task, policy, outcome="defer", reason="low_confidence", confidence=0.4)
     assert asked(ann, task, "b") is None
     late = deferred(project)
     sure(late, policy, outcome="defer", reason="already_decided", confidence=0.97, mode="live")
