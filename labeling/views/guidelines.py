@@ -94,7 +94,7 @@ def edit(request: PageRequest) -> HttpResponse:
     return render(
         request,
         "labeling/edit_guidelines.html",
-        shell(request, "guidelines", **content),
+        shell(request, "manage", **content),
         status=status,
     )
 
