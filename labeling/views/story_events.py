@@ -12,6 +12,8 @@ from labeling.models import Event, Question, Resolution, Source, Task, TaskStatu
 from labeling.views.story_entry import Entry
 
 WITHDRAWN = {
+    "asked anew": gettext_lazy("people are asked anew"),
+    "sent to an expert": gettext_lazy("sent to an expert"),
     "answers changed": gettext_lazy("people's answers changed"),
     "new text": gettext_lazy("the text was replaced"),
     "the audit answer changed": gettext_lazy("the answer to the audit changed"),
@@ -107,7 +109,20 @@ def _marked(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, 
     return _("Took back that the document “%(document)s” was helpful.") % said
 
 
+def _reopened(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    said = _("%(label)s stands no more, and people are asked anew.")
+    return said % {"label": _named(old, names)}
+
+
+def _to_expert(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    if not old:
+        return _("Sent to an expert.")
+    return _("Sent to an expert; %(label)s stands no more.") % {"label": _named(old, names)}
+
+
 TOLD = {
+    "task_reopened": _reopened,
+    "sent_to_expert": _to_expert,
     "document_marked": _marked,
     "task_resolved": _resolved,
     "resolution_withdrawn": _withdrawn,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from labeling.models import Member, Project
+from labeling.models import Member, Project, Task
 from tests.labeling.cast import deferred
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -33,6 +33,24 @@ def test_a_task_is_found_and_read_by_keyboard(page: Page, project: Project, eve:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="What happened, in order")).to_be_visible()
     expect(page.locator(".sheet-text")).to_contain_text("took my money twice")
+
+
+def test_ticked_tasks_go_to_an_expert_by_keyboard(
+    page: Page, project: Project, eve: Member
+) -> None:
+    for text in ("my phone sees no card", "took my money twice", "bye"):
+        deferred(project, text=text)
+    page.goto("/p/heron/tasks/")
+    for key in ("j", "x", "j", "x"):
+        page.keyboard.press(key)
+    expect(page.locator("[name=task]:checked")).to_have_count(2)
+    page.get_by_role("button", name="Send to an expert").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Yes, for these 2 tasks").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".messages")).to_contain_text("2 tasks were changed.")
+    disputed = Task.objects.filter(status="disputed").order_by("pk")
+    assert [task.text for task in disputed] == ["took my money twice", "bye"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

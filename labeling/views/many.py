@@ -1,0 +1,109 @@
+"""What is done to many tasks at once: the number first, then the deed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+
+from labeling.access import ProjectRequest, Right, has_right, page
+from labeling.actions.browse import Wanted, matching, walk
+from labeling.actions.errors import ActionRefused
+from labeling.actions.many import MOST, Done, reopen, send_to_expert
+from labeling.views.shell import shell
+from labeling.views.task_form import TaskFilterForm
+
+SECONDS = 20.0
+"""To find all tasks that match, which is worth waiting for."""
+
+
+@dataclass(frozen=True)
+class Deed:
+    do: Callable[..., Done]
+    title: Any
+    words: Any
+
+
+DEEDS = {
+    "reopen": Deed(
+        reopen,
+        gettext_lazy("Ask people anew"),
+        gettext_lazy(
+            "What stands for these tasks is withdrawn, and people are asked anew, also those who "
+            "have answered. Tasks on which nothing stands, and those of the benchmark, are left."
+        ),
+    ),
+    "expert": Deed(
+        send_to_expert,
+        gettext_lazy("Send to an expert"),
+        gettext_lazy(
+            "These tasks go among the disputes, and what stands for them is withdrawn. Tasks at "
+            "which machines work, and those of the benchmark, are left."
+        ),
+    ),
+}
+
+
+@page(Right.REVIEW)
+@require_POST
+def act(request: ProjectRequest) -> HttpResponse:
+    """Say how many tasks it would be; where that number was confirmed, do it."""
+    deed = DEEDS.get(request.POST.get("do", ""))
+    if deed is None:
+        raise Http404(_("There is nothing of this kind to do."))
+    form = TaskFilterForm(request.GET, project=request.project)
+    try:
+        tasks = _chosen(request, form.wanted())
+        if request.POST.get("n") != str(len(tasks)):
+            content = {
+                "deed": deed,
+                "do": request.POST["do"],
+                "n": len(tasks),
+                "chosen": [] if "all" in request.POST else tasks,
+                "changed": "n" in request.POST,
+            }
+            return render(request, "labeling/many.html", shell(request, "tasks", **content))
+        done = deed.do(tasks=tasks, by=request.member)
+    except ActionRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, _said(done))
+    address = redirect("labeling:tasks", request.project.slug)
+    address["Location"] += f"?{request.GET.urlencode()}" if request.GET else ""
+    return address
+
+
+def _chosen(request: ProjectRequest, wanted: Wanted) -> list[int]:
+    """The tasks that were ticked, or, for admins, all that the filter finds."""
+    found = matching(request.member, wanted)
+    if "all" in request.POST:
+        if not has_right(request.member, Right.MANAGE):
+            raise ActionRefused(_("Only admins change all that match; tick the tasks you mean."))
+        looked = walk(found, most=MOST, seconds=SECONDS)
+        ids = looked.ids
+    else:
+        given = request.POST.getlist("task")[:MOST]
+        ticked = [int(one) for one in given if one.isdecimal() and len(one) < 19]
+        mine = matching(request.member, Wanted()).filter(pk__in=ticked)
+        ids = list(mine.order_by("-pk").values_list("pk", flat=True))
+    if not ids:
+        raise ActionRefused(_("No task was chosen: tick some with the key x or by hand."))
+    return ids
+
+
+def _said(done: Done) -> str:
+    said = ngettext("%(n)d task was changed.", "%(n)d tasks were changed.", done.changed)
+    words = said % {"n": done.changed}
+    if done.left:
+        left = ngettext("%(n)d was left as it is.", "%(n)d were left as they are.", done.left) % {
+            "n": done.left
+        }
+        words = f"{words} {left}"
+    return words
