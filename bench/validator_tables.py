@@ -18,6 +18,7 @@ from llm_worker.types import UNK, Question
 
 CURVE = tuple(round(0.05 * step, 2) for step in range(21))
 """The coverages at which accuracy is given."""
+REDRAWN = 4000
 MEAN, FITTED = "ensemble, mean", "ensemble, fitted weights"
 WIDTH, HEIGHT, LEFT, TOP = 640, 360, 52, 16
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4")
@@ -69,7 +70,58 @@ def tables(material: Material, cells: Sequence[Cell], target: float) -> dict[str
             }
             for cell in every
         ],
+        "paired": paired(material, every, target),
     }
+
+
+def paired(material: Material, every: Sequence[Cell], target: float) -> list[dict[str, Any]]:
+    """How much more of the tasks the ensembles accept and get right than the validator that does so
+    most on *tune*, and the fitted one than the mean: on the same tasks, with an interval from
+    drawing tasks again."""
+    found = []
+    for question in ("multiclass", "binary"):
+        asked = {
+            cell.validator: cell
+            for cell in every
+            if cell.question == question and (cell.validator == FITTED or cell.is_plain)
+        }
+        single = max(
+            (name for name in asked if name not in (MEAN, FITTED)),
+            key=lambda name: _gains(asked[name], material, material.tune, target).mean(),
+        )
+        for name, other in ((MEAN, single), (FITTED, single), (FITTED, MEAN)):
+            one, two = (
+                _gains(asked[which], material, material.test, target) for which in (name, other)
+            )
+            differences = one - two
+            rng = np.random.default_rng(0)
+            drawn = rng.choice(differences, (REDRAWN, len(differences))).mean(axis=1)
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            found.append(
+                {
+                    "question": question,
+                    "validator": name,
+                    "than": other,
+                    "difference": round(float(differences.mean()), 4),
+                    "low": round(float(low), 4),
+                    "high": round(float(high), 4),
+                }
+            )
+    return found
+
+
+def _gains(
+    cell: Cell, material: Material, tasks: Sequence[Task], target: float
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """By task: 1 where it is accepted, at the threshold tuned for `target`, and right."""
+    tune = _judged(cell, material.tune)
+    tuned = loosest_threshold(tune.confidence, tune.right, target=target)
+    least = 2.0 if tuned is None else tuned.threshold
+    gains = []
+    for task in tasks:
+        own = _judged(cell, [task])
+        gains.append(float(len(own.right) > 0 and own.confidence[0] >= least and own.right[0]))
+    return np.array(gains)
 
 
 def ensembles(material: Material, cells: Sequence[Cell]) -> list[Cell]:

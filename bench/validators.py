@@ -7,8 +7,8 @@ documents, with and without look-alike examples on the label cards, and each rem
 of digits. Thresholds are tuned on one half of the tasks for the target accuracy and measured on
 the other. Answers are kept by cell (`--cache`), so that a run that was cut off goes on.
 
-Without `--url` the model is the tiny one of the tests behind vLLM's CPU build, which finds words
-of the text on the cards. It is no LLM, and what it scores says nothing about one.
+Without `--url` the model is the tiny one of the tests, a word finder, behind vLLM's CPU build.
+It is no LLM, and what it scores says nothing about one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -101,7 +101,9 @@ def ask_all(material: Material, options: argparse.Namespace) -> Iterator[Cell]:
         for name in (NEAREST, CROSS_ENCODER):
             answers = answered(partial(_local, material, name), requests, options, name)
             yield Cell(name, question, {}, answers)
-    with served(options, material) as model:
+    with ExitStack() as stack:
+        # Answers that are all known need no server.
+        model = cache(lambda: stack.enter_context(served(options, material)))
         for setting in settings(options.documents is not None):
             requests = material.requests(
                 tasks,
@@ -119,8 +121,8 @@ def _local(material: Material, name: str) -> Validator:
     return material.local()[name]
 
 
-def _client(model: ServedModel, setting: Setting, material: Material) -> Validator:
-    chosen = replace(model, reads_documents=setting.documents)
+def _client(model: Callable[[], ServedModel], setting: Setting, material: Material) -> Validator:
+    chosen = replace(model(), reads_documents=setting.documents)
     return VllmServerValidator(replace(chosen, bias=_bias(setting, chosen, material)))
 
 
@@ -154,6 +156,8 @@ def answered(
     for start in range(0, len(missing), BATCH):
         say(f"  {name}: {len(known)} of {len(requests)}")
         results, failures = validate_all(validator, missing[start : start + BATCH])
+        if failures and not results:
+            raise SystemExit(f"{name}: {failures[0].message} Start again to go on.")
         if failures:
             say(f"  {len(failures)} without an answer: {failures[0].message}")
         known |= {

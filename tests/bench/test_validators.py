@@ -108,6 +108,19 @@ def test_an_ensemble_is_made_of_the_plain_cells(made: tuple[Material, list[Cell]
     assert weights[0] > weights[1]
 
 
+def test_validators_are_compared_on_the_same_tasks(made: tuple[Material, list[Cell]]) -> None:
+    about, cells = made
+    hopeless = cell("two", "multiclass", {n: {"1": 0.1, "2": 0.9, "unk": 0.0} for n in range(14)})
+    compared = tables(about, [*cells, hopeless], target=1.0)["paired"]
+    found = {(one["question"], one["validator"], one["than"]): one for one in compared}
+    # “one” accepts two tasks of four rightly, the mean with a validator that is never right none.
+    worse = found["multiclass", MEAN, "one"]
+    assert worse["difference"] == -0.5
+    assert -1.0 <= worse["low"] < -0.5 < worse["high"] <= 0.0
+    # Alone, it is the mean.
+    assert found["binary", MEAN, "one"]["difference"] == 0.0
+
+
 def test_the_figure_is_a_drawing_with_every_line_named(made: tuple[Material, list[Cell]]) -> None:
     drawing = ElementTree.fromstring(figure_of(*made))
     names = [text.text for text in drawing.iter() if text.tag.endswith("text")]
