@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
 
 from labeling import rules
 from labeling.actions.events import event_fields
+from labeling.actions.label_mapping import gone_labels
 from labeling.actions.opinion import Evidence, Opinion, first_candidate, gather, opinion
 from labeling.models import (
     AuditDraw,
@@ -90,6 +92,7 @@ class _Batch:
         self.policy = policy
         self.question = str(run.configuration.content["question"])
         self.fits = policy is not None and policy.configuration_id == run.configuration_id
+        self.gone = gone_labels(run.project)
         self.decisions: list[Decision] = []
         self.tasks: dict[int, Task] = {}
 
@@ -97,6 +100,7 @@ class _Batch:
         """Form the live decision of `task`, and a shadow one where the live one may not accept."""
         self.tasks[task.pk] = task
         found = opinion(self.policy, evidence, question=self.question) if self.policy else None
+        found = self._of_today(found) if found else None
         obstacle = self._obstacle(task)
         if found is None or obstacle:
             reason = obstacle or DeferReason.NO_POLICY
@@ -108,6 +112,16 @@ class _Batch:
         else:
             self._form(task, found)
         task.priority = _priority(found)
+
+    def _of_today(self, found: Opinion) -> Opinion:
+        """The opinion in the labels of today: a run ends on the label set that it began with, and
+        what was merged meanwhile is mapped, what was split or retired is left to people."""
+        if found.label_id is None or found.label_id not in self.gone:
+            return found
+        label = self.gone[found.label_id]
+        if label is not None and found.outcome != Outcome.REJECT:
+            return replace(found, label_id=label)
+        return Opinion(Outcome.DEFER, label, found.confidence, DeferReason.LABELS_CHANGED)
 
     def _obstacle(self, task: Task) -> str:
         """Why no machine may settle this task, however sure it is; empty if one may."""

@@ -149,6 +149,7 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
     if latest is not None and latest.content_hash == digest:
         return latest
     changed = _more_than_typos(standing, specs) if latest is not None else False
+    changes = _changes(standing, specs) if latest is not None else {}
     _free_names(project, standing, specs)
     ids = [_save_label(project, standing.get(spec.key), spec) for spec in specs]
     version = TaxonomyVersion.objects.create(
@@ -156,6 +157,7 @@ def set_labels(*, project: Project, specs: Sequence[LabelSpec], by: Actor) -> Ta
         number=latest.number + 1 if latest else 1,
         label_ids=ids,
         content_hash=digest,
+        changes=_by_id(project, changes),
         created_by=by if isinstance(by, Member) else None,
     )
     record(
@@ -199,6 +201,58 @@ def describe_labels(
     if new:
         record(project, by, "labels_described", version, new={"labels": sorted(new)})
     return version
+
+
+def _changes(standing: Mapping[str, Label], specs: Sequence[LabelSpec]) -> dict[str, Any]:
+    """What `specs` make of the labels that stand, by key; kinds that do not occur are left out."""
+    active = {key: label for key, label in standing.items() if label.retired_at is None}
+    kept = [(active[spec.key], spec) for spec in specs if spec.key in active]
+    found = {
+        "added": [spec.key for spec in specs if spec.key not in active],
+        "retired": sorted(set(active) - {spec.key for spec in specs}),
+        "renamed": {
+            label.key: [label.name, spec.name] for label, spec in kept if label.name != spec.name
+        },
+        "described": [
+            spec.key
+            for label, spec in kept
+            if (label.description, label.examples, label.counter_examples)
+            != (spec.description, spec.examples, spec.counter_examples)
+        ],
+    }
+    return {kind: value for kind, value in found.items() if value}
+
+
+def compare_labels(*, project: Project, specs: Sequence[LabelSpec]) -> dict[str, Any]:
+    """What `set_labels` would make of the labels that stand, by key: added, retired, described
+    (lists), renamed (key to old and new name). Kinds that do not occur are left out."""
+    return _changes({label.key: label for label in project.labels.all()}, specs)
+
+
+def _by_id(project: Project, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`changes` with ids in the place of keys."""
+    ids = dict(project.labels.values_list("key", "pk"))
+    return {
+        kind: {str(ids[key]): names for key, names in value.items()}
+        if isinstance(value, dict)
+        else [ids[key] for key in value]
+        for kind, value in changes.items()
+    }
+
+
+def current_specs(project: Project) -> list[LabelSpec]:
+    """The label set in force as it would be sent, in its order."""
+    labels = project.labels.in_bulk(current_taxonomy(project).label_ids)
+    return [
+        LabelSpec(
+            key=label.key,
+            name=label.name,
+            description=label.description,
+            examples=label.examples,
+            counter_examples=label.counter_examples,
+        )
+        for label in labels.values()
+    ]
 
 
 def _more_than_typos(standing: Mapping[str, Label], specs: Sequence[LabelSpec]) -> bool:

@@ -39,6 +39,7 @@ class DeferReason(models.TextChoices):
     ALREADY_DECIDED = "already_decided", _("people have answered it already")
     MACHINE_FAILED = "machine_failed", _("a machine failed again and again")
     CANCELLED = "cancelled", _("the run was cancelled")
+    LABELS_CHANGED = "labels_changed", _("the label is not one of the project any more")
 
 
 class Decision(models.Model):

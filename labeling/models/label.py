@@ -73,6 +73,14 @@ class TaxonomyVersion(models.Model):
     number = models.PositiveIntegerField()
     label_ids = models.JSONField()
     content_hash = models.CharField(max_length=64, help_text=_("Names, descriptions and examples."))
+    changes = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=_(
+            "Against the version before, by label id: added, retired, described (lists), renamed "
+            "(id to old and new name), merged (id to id), split (id to ids)."
+        ),
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.ForeignKey(
         Member, null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -87,7 +87,7 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
             form = make(upload, path, request.POST)
             content["form"] = form
             if form.is_valid():
-                columns = form.columns()
+                columns: Any = form.columns()
                 seen = (
                     look_at_documents(path, columns)
                     if is_documents

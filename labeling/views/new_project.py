@@ -98,6 +98,12 @@ def as_text(specs: list[LabelSpec]) -> str:
     return json.dumps([vars(spec) for spec in specs], ensure_ascii=False, indent=1)
 
 
+def put_back(form: forms.Form, specs: list[LabelSpec]) -> None:
+    """Show the labels that were read in the place of what was pasted or uploaded."""
+    sent = {name: form.data[name] for name in form.data}
+    form.data = sent | {"labels": as_text(specs)}
+
+
 @signed_in
 @require_http_methods(["GET", "POST"])
 def new_project(request: HttpRequest) -> HttpResponse:
@@ -138,8 +144,7 @@ def _shown(
     status: int = 200,
 ) -> HttpResponse:
     if specs is not None:  # a file cannot be sent back, so what was read takes its place
-        form.data = form.data.copy()
-        form.data["labels"] = as_text(specs)
+        put_back(form, specs)
     content: dict[str, Any] = {
         "form": form,
         "specs": (specs or [])[:SHOWN],

@@ -57,7 +57,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "waiting": left_for(member, up_to=MOST_WAITING),
             "total": sum(counts[member.project_id].values()),
             "parts": _parts(counts[member.project_id]),
-            "last": member.last,
+            "last": member.last,  # type: ignore[attr-defined]  # annotated
         }
         for member in members
     ]
@@ -74,7 +74,9 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_POST
 def restore(request: HttpRequest, slug: str) -> HttpResponse:
     """Bring an archived project back, as one of its admins."""
-    present = Member.objects.present().filter(user_id=request.user.pk, role=Role.ADMIN)
+    user = request.user
+    assert isinstance(user, User)
+    present = Member.objects.present().filter(user=user, role=Role.ADMIN)
     member = get_object_or_404(
         present.select_related("project"),
         project__slug=slug,

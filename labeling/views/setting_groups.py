@@ -92,6 +92,18 @@ GROUPS = (
                 words.confirm,
             ),
             Setting(
+                "double_check",
+                _("Ask once more"),
+                _("Where an answer contradicts what a certified policy is sure of."),
+                words.double_check,
+            ),
+            Setting(
+                "allow_bulk",
+                _("Lists of look-alike texts"),
+                _("Whether several texts may be confirmed at once."),
+                words.bulk,
+            ),
+            Setting(
                 "lease_minutes",
                 _("Minutes for a task"),
                 _("How long a task is kept for who has it in hand."),

@@ -72,6 +72,18 @@ def assistance(project: Project) -> str:
     return said[Assistance(project.assistance)]
 
 
+def double_check(project: Project) -> str:
+    if project.double_check:
+        return _("Who contradicts a certified policy that is sure is asked once more, not blind.")
+    return _("Every answer is taken as it is given.")
+
+
+def bulk(project: Project) -> str:
+    if project.allow_bulk:
+        return _("Texts that look alike may be confirmed as a list, where machine output is shown.")
+    return _("Every text is answered by itself.")
+
+
 def scores(project: Project) -> str:
     if project.show_scores:
         return _("Probabilities stand beside the candidates wherever help is shown.")

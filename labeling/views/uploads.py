@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
@@ -17,7 +18,7 @@ MEGABYTE = 1024 * 1024
 
 @contextmanager
 def on_disk(
-    upload: UploadedFile, suffixes: Iterable[str], most: int, advice: str = ""
+    upload: UploadedFile[Any], suffixes: Iterable[str], most: int, advice: str = ""
 ) -> Iterator[Path]:
     """`upload` in a folder of its own, under its own name, while the block runs.
 
