@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -120,3 +120,17 @@ class Env:
             self.problem(f"{name} is {raw!r}; it must be a {'folder' if is_folder else 'file'}.")
             return default
         return path
+
+
+def mail_server(url: str) -> dict[str, str | int | bool]:
+    """Django's settings of the server that letters go through. A user name asks for TLS."""
+    parts = urlsplit(url)
+    at_once = parts.scheme == "smtps"
+    return {
+        "EMAIL_HOST": parts.hostname or "localhost",
+        "EMAIL_PORT": parts.port or (465 if at_once else 25),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": at_once,
+        "EMAIL_USE_TLS": bool(parts.username) and not at_once,
+    }

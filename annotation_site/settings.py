@@ -15,7 +15,7 @@ import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.embedded import file_broker, install_secret
-from annotation_site.env import Env
+from annotation_site.env import Env, mail_server
 from annotation_site.logs import log_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -233,6 +233,16 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_SESSION_REMEMBER = True
+
+# Letters: smtp:// begins in the clear and turns to TLS before it signs in, smtps:// is TLS at once.
+# Without a server nothing is sent, and pages show what a letter would have said.
+EMAIL_URL = env.env_url("EMAIL_URL", schemes=("smtp", "smtps"))
+DEFAULT_FROM_EMAIL = env.env_str("EMAIL_FROM", "countersign@localhost")
+EMAIL_TIMEOUT = 10
+if EMAIL_URL:
+    globals().update(mail_server(EMAIL_URL))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 
 # --- REST ---------------------------------------------------------------------------------------
 

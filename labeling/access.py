@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from labeling.models import ApiToken, Member, Project, Role, Scope, User
+from labeling.models import ApiToken, Invitation, Member, Project, Role, Scope, User
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # at run time DRF's settings import this module
@@ -92,6 +92,25 @@ def page(right: Right) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+class InvitedRequest(HttpRequest):
+    """A request by somebody who brings a link; `invitation` is None where it holds no more."""
+
+    invitation: Invitation | None
+
+
+def invited(view: View) -> View:
+    """A page for whoever holds the link of an invitation: it tells the project's name and the role,
+    and nothing else. The view finds `request.invitation`."""
+
+    @wraps(view)
+    def guarded(request: Any, token: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.invitation = Invitation.objects.of(token)
+        return view(request, token, *args, **kwargs)
+
+    guarded.access_rule = "invited"  # type: ignore[attr-defined]
+    return guarded
 
 
 def signed_in(view: View) -> View:

@@ -51,6 +51,11 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(normalise_text(text).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def secret_digest(secret: str) -> str:
+    """SHA-256 of a token or a link: 32 random bytes need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class GivenAnswer:
     """What one member answered, as far as agreement is concerned.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from annotation_site.env import Env
+from annotation_site.env import Env, mail_server
 
 HERE = Path(__file__).parent
 
@@ -106,3 +106,20 @@ def test_a_refused_url_does_not_repeat_its_password() -> None:
     env.env_url("V", schemes=("redis",))
     assert len(env.problems) == 2
     assert "secret" not in " ".join(env.problems)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls", "ssl"),
+    [
+        ("smtp://mail.example.org", 25, False, False),
+        ("smtp://me%40example.org:p%2Fw@mail.example.org:587", 587, True, False),
+        ("smtps://me%40example.org:p%2Fw@mail.example.org", 465, False, True),
+    ],
+)
+def test_a_mail_server_is_read_from_its_url(url: str, port: int, tls: bool, ssl: bool) -> None:
+    found = mail_server(url)
+    assert (found["EMAIL_HOST"], found["EMAIL_PORT"]) == ("mail.example.org", port)
+    assert (found["EMAIL_USE_TLS"], found["EMAIL_USE_SSL"]) == (tls, ssl)
+    if "@" in url:
+        assert found["EMAIL_HOST_USER"] == "me@example.org"
+        assert found["EMAIL_HOST_PASSWORD"] == "p/w"

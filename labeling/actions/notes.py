@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -12,7 +11,7 @@ from labeling.actions.answers import in_hand_again
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import record
 from labeling.models import Annotation, Member, Note, Purpose
-from labeling.models.note import MAX_NOTE
+from labeling.models.note import MAX_NOTE, NoteQuerySet
 
 
 @transaction.atomic
@@ -42,9 +41,9 @@ def send_note(*, annotation: Annotation, by: Member, text: str) -> Note | None:
     return note
 
 
-def notes_to(member: Member) -> QuerySet[Note]:
+def notes_to(member: Member) -> NoteQuerySet:
     """The notes that the member may read now, newest first."""
-    return member.notes.exclude(in_hand_again(member, "annotation__task"))
+    return Note.objects.filter(member=member).exclude(in_hand_again(member, "annotation__task"))
 
 
 @transaction.atomic

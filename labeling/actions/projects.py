@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labeling import rules
 from labeling.actions.errors import ActionRefused, Conflict, Detail
 from labeling.actions.events import Actor, record
 from labeling.actions.guidelines import write_guidelines
@@ -169,21 +169,28 @@ def add_member(
     old = {"role": member.role, "present": member.left_at is None} if member else None
     if member is None:
         member = Member(project=project, user=user, name=shown[:150], **fields)
+    elif member.left_at is not None:
+        member.name = shown[:150]
+    elif role != member.role:
+        keep_an_admin(member)
     member.role, member.left_at = role, None
     member.save()
     record(project, by, "member_added", member, old=old, new={"role": role, "present": True})
     return member
 
 
-@transaction.atomic
-def remove_member(*, member: Member, by: Actor) -> None:
-    """End a membership. Answers stay, and so does the name that history shows."""
-    member.left_at = timezone.now()
-    member.save(update_fields=["left_at"])
-    member.api_tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
-    record(
-        member.project, by, "member_removed", member, old={"present": True}, new={"present": False}
+def keep_an_admin(member: Member) -> None:
+    """Refuse if the member is the project's last admin who can sign in. The caller's transaction
+    then holds the project's row, so that two admins do not see each other off at once."""
+    Project.objects.select_for_update().get(pk=member.project_id)
+    admins = Member.objects.present().filter(
+        project_id=member.project_id, role=Role.ADMIN, user__is_active=True
     )
+    if admins.filter(pk=member.pk).exists() and not admins.exclude(pk=member.pk).exists():
+        raise ActionRefused(
+            _("%(name)s is the last admin of this project. Make somebody else an admin first.")
+            % {"name": member.name}
+        )
 
 
 def create_token(
@@ -209,7 +216,7 @@ def create_token(
         member=member,
         name=name,
         prefix=secret[:8],
-        digest=token_digest(secret),
+        digest=rules.secret_digest(secret),
         scopes=sorted(set(scopes)),
         expires_at=expires_at,
     )
@@ -219,8 +226,3 @@ def create_token(
 def revoke_token(*, token: ApiToken) -> None:
     """End a token now. Harmless to repeat; the row stays, so that its last use can be seen."""
     ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
-
-
-def token_digest(secret: str) -> str:
-    """SHA-256 of a token: 32 random bytes need no slow hash."""
-    return hashlib.sha256(secret.encode()).hexdigest()

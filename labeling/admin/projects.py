@@ -13,7 +13,9 @@ from django.urls import URLPattern
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from labeling.actions.projects import SETTINGS, add_member, change_settings, remove_member
+from labeling.actions.errors import ActionRefused
+from labeling.actions.people import change_role, end_membership
+from labeling.actions.projects import SETTINGS, add_member, change_settings
 from labeling.admin import prompts, reranker, tuning, validators
 from labeling.admin.base import ProjectAdmin, ProjectFilter, actor, managed_by
 from labeling.models import Member, Project, User
@@ -120,15 +122,16 @@ class MemberAdmin(ProjectAdmin):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Member, form: Any, change: bool) -> None:
-        user = obj.user if change else form.cleaned_data["username"]
-        name = "" if change else form.cleaned_data["name"]
-        member = add_member(
-            project=obj.project,
-            user=user,
-            role=form.cleaned_data["role"],
-            by=actor(request, obj.project),
-            name=name,
-        )
+        by, role = actor(request, obj.project), form.cleaned_data["role"]
+        if change:
+            member = Member.objects.get(pk=obj.pk)
+            try:
+                change_role(member=member, role=role, by=by)
+            except ActionRefused as refused:
+                self.message_user(request, refused.message, messages.ERROR)
+        else:
+            user, name = form.cleaned_data["username"], form.cleaned_data["name"]
+            member = add_member(project=obj.project, user=user, role=role, by=by, name=name)
         obj.pk = member.pk
         obj.refresh_from_db()
 
@@ -136,11 +139,16 @@ class MemberAdmin(ProjectAdmin):
         description=gettext_lazy("End the membership (answers stay)"), permissions=["change"]
     )
     def end_membership(self, request: HttpRequest, members: QuerySet[Member]) -> None:
-        ended = list(members.filter(left_at__isnull=True).select_related("project"))
-        for member in ended:
-            remove_member(member=member, by=actor(request, member.project))
-        said = ngettext("%(n)d membership ended.", "%(n)d memberships ended.", len(ended))
-        self.message_user(request, said % {"n": len(ended)}, messages.SUCCESS)
+        ended = 0
+        for member in members.filter(left_at__isnull=True).select_related("project"):
+            try:
+                end_membership(member=member, by=actor(request, member.project))
+            except ActionRefused as refused:
+                self.message_user(request, refused.message, messages.ERROR)
+            else:
+                ended += 1
+        said = ngettext("%(n)d membership ended.", "%(n)d memberships ended.", ended)
+        self.message_user(request, said % {"n": ended}, messages.SUCCESS)
 
 
 @admin.register(User)

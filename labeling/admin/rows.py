@@ -28,6 +28,7 @@ from labeling.models import (
     HardThreshold,
     Heartbeat,
     HelpfulDocument,
+    Invitation,
     Label,
     LabelAlias,
     Lease,
@@ -429,4 +430,16 @@ look_at(
     "read_at",
     project="member__project",
     related=["annotation", "member", "by"],
+)
+look_at(
+    Invitation,
+    "project",
+    "role",
+    "email",
+    "invited_by",
+    "expires_at",
+    "accepted_by",
+    "revoked_at",
+    related=["project", "invited_by", "accepted_by"],
+    hidden=["digest"],
 )

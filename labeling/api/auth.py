@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from labeling.actions.projects import token_digest
+from labeling import rules
 from labeling.models import ApiToken, User
 
 USE_NOTED_EVERY = datetime.timedelta(minutes=1)
@@ -27,7 +27,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(parts) != 2:
             raise AuthenticationFailed(_("Write the header as “Authorization: Token …”."))
-        digest = token_digest(parts[1].decode("latin-1"))
+        digest = rules.secret_digest(parts[1].decode("latin-1"))
         token = ApiToken.objects.select_related("user").filter(digest=digest).first()
         if token is None or not token.is_valid() or not token.user.is_active:
             raise AuthenticationFailed(_("This token is unknown, revoked or expired."))

@@ -23,6 +23,7 @@ from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.double_check import DoubleCheck
 from labeling.models.event import Event
 from labeling.models.guideline import GuidelinesRead, GuidelineVersion
+from labeling.models.invitation import Invitation
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
 from labeling.models.mark import Flag, Skip, SkipReason
 from labeling.models.note import Note
@@ -90,6 +91,7 @@ __all__ = [
     "HardThreshold",
     "Heartbeat",
     "HelpfulDocument",
+    "Invitation",
     "Label",
     "LabelAlias",
     "Lease",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from labeling.actions.projects import remove_member
+from labeling.actions.people import end_membership
 from labeling.actions.resolve import resolve
 from labeling.formats.export import export_columns, export_rows
 from labeling.formats.label_studio import label_studio_tasks
@@ -93,7 +93,7 @@ def test_people_are_annotations_and_the_label_that_stands_is_the_truth(project: 
     make_annotation(task, ann, a, seconds=3.5, visible={"scores": True})
     make_annotation(task, bob, None, answer="unk", unk_reason="none_fits")
     resolve(task=task, source="override", by=bob, label=b)
-    remove_member(member=ann, by="test")
+    end_membership(member=ann, by="test")
     assert bob.user is not None
     bob.user.delete()
 
@@ -104,7 +104,10 @@ def test_people_are_annotations_and_the_label_that_stands_is_the_truth(project: 
         for x in told["annotations"]
     ] == [(False, False, "card lost", 3.5), (True, False, None, None), (False, True, "b", None)]
     kept = told["meta"]["countersign"]
-    assert [answer["member"] for answer in kept["annotations"]] == ["Ann", "Bob"]
+    assert [answer["member"] for answer in kept["annotations"]] == [
+        f"Former member {ann.pk}",
+        "Bob",
+    ]
     assert kept["annotations"][0]["visible"] == {"scores": True}
     assert kept["decided_by"] == [{"member": "Bob", "simulated": False}]
 

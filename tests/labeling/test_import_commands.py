@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from labeling.actions.projects import token_digest
+from labeling import rules
 from labeling.models import ApiToken, BenchmarkItem, Member, ModelVersion, Project, Role, Task
 from tests.labeling.builders import make_member, make_project, make_user
 from tests.support import data_path
@@ -210,7 +210,7 @@ def test_a_token_is_printed_once_and_stored_as_its_digest(project: Project) -> N
                  "--scope", "ingest", "--name", "uploader").strip()  # fmt: skip
 
     token = ApiToken.objects.get()
-    assert token.digest == token_digest(secret)
+    assert token.digest == rules.secret_digest(secret)
     assert (token.member, token.name, token.scopes) == (member, "uploader", ["ingest", "read"])
 
 

@@ -38,6 +38,7 @@ from labeling.models import (
     HardThreshold,
     Heartbeat,
     HelpfulDocument,
+    Invitation,
     Label,
     LabelAlias,
     Lease,
@@ -209,6 +210,16 @@ def retrieved(cast: Cast) -> object:
         )
         for _ in range(2)
     ]
+
+
+def invitation(**fields: Any) -> Callable[[Cast], object]:
+    return lambda cast: Invitation.objects.create(
+        project=cast.project,
+        digest="d",
+        invited_by=cast.member,
+        expires_at=timezone.now(),
+        **_resolved(cast, fields),
+    )
 
 
 def note(**fields: Any) -> Callable[[Cast], object]:
@@ -682,6 +693,17 @@ CASES: list[Case] = [
     ),
     ("retrieved_rank_once", retrieved),
     ("helpful_document_once_per_member", helpful),
+    # Invitations
+    ("invitation_role_known", invitation(role="guest")),
+    ("invitation_accepted_or_revoked", invitation(accepted_at=timezone.now())),
+    (
+        "invitation_accepted_or_revoked",
+        invitation(
+            accepted_at=timezone.now(),
+            accepted_by=lambda c: c.member,
+            revoked_at=timezone.now(),
+        ),
+    ),
     # Notes
     ("note_says_something", note(text="")),
     ("note_goes_to_somebody_else", note(by=lambda c: c.member)),

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from labeling.actions.errors import ActionRefused
 from labeling.actions.notes import read_notes, send_note
-from labeling.actions.projects import remove_member
+from labeling.actions.people import end_membership
 from labeling.actions.queues import repeats_for
 from labeling.actions.resolve import resolve
 from labeling.models import Annotation, Event, Lease, Member, Note, Project, Task
@@ -118,7 +118,7 @@ def test_no_note_goes_to_oneself_to_who_left_or_to_what_was_no_ordinary_answer(
     hidden.refresh_from_db()
     assert send_note(annotation=hidden, by=eve, text="why") is None
     late = answered(ann)
-    remove_member(member=ann, by=eve)
+    end_membership(member=ann, by=eve)
     late.refresh_from_db()
     assert send_note(annotation=late, by=eve, text="why") is None
 
