@@ -20,11 +20,15 @@ KEPT = datetime.timedelta(days=1)
 
 
 def keep_upload(*, member: Member, kind: str, name: str, content: bytes) -> Upload:
-    """Keep a file for its member to look at; what is older than a day goes."""
-    Upload.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    """Keep a file for its member to look at."""
     return Upload.objects.create(
         project=member.project, member=member, kind=kind, name=name[-200:], content=content
     )
+
+
+def drop_old_uploads() -> None:
+    """Drop what nobody stored within a day."""
+    Upload.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from labeling.actions import runs
 from labeling.actions.previews import look_after_previews
 from labeling.actions.registration import give_up_registrations
 from labeling.actions.tally import uncounted
+from labeling.actions.uploads import drop_old_uploads
 from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Task
 
 
 def sweep() -> None:
     """Close old runs, complete finished ones, and nudge the workers of every stage with due rows,
     of every project with unscored tasks, of every active policy with uncounted runs, and of prompts
-    that somebody waits for."""
+    that somebody waits for. Drop files that nobody imported."""
     runs.close_due_runs()
     runs.complete_runs()
     due = PlanRow.objects.unfinished().due(timezone.now())
@@ -35,3 +36,4 @@ def sweep() -> None:
     for waiting in Registration.objects.filter(status=Registration.Status.WAITING):
         dispatch.register_validator(waiting.pk)
     look_after_previews()
+    drop_old_uploads()

@@ -18,6 +18,7 @@ from labeling.actions.ingest import ingest_predictions
 from labeling.actions.uploads import keep_upload
 from labeling.models import Document, Event, ModelVersion, Prediction, Project, Task, Upload
 from labeling.scores import unpack
+from llm_worker.pipeline.sweep import sweep
 from tests.labeling.builders import make_artifact, make_member, make_project
 from tests.labeling.test_pages import client_of
 
@@ -238,6 +239,7 @@ def test_files_nobody_stored_go_after_a_day(project: Project) -> None:
     old = keep_upload(member=member, kind="documents", name="old.csv", content=b"x")
     Upload.objects.update(created_at=timezone.now() - datetime.timedelta(hours=25))
     kept = keep_upload(member=member, kind="documents", name="new.csv", content=b"x")
+    sweep()
     assert list(Upload.objects.all()) == [kept] != [old]
 
 
