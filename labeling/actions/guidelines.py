@@ -67,7 +67,7 @@ def label_guidelines(project: Project, labels: Collection[int] | None = None) ->
     if labels is not None:
         versions = versions.filter(label__in=labels)
     newest = dict(versions.order_by("number").values_list("label_id", "text"))
-    return {pk: text for pk, text in newest.items() if pk is not None and text}
+    return {pk: text for pk, text in newest.items() if text}
 
 
 def unread(member: Member) -> QuerySet[GuidelineVersion]:
