@@ -177,3 +177,22 @@ def test_a_list_of_look_alikes_is_confirmed_by_keyboard(page: Page, tasks: list[
     stored = Annotation.objects.get()
     assert stored.visible["bulk"]["size"] == 1
     assert stored.seconds is not None
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_none_of_these_pages_is_wider_than_the_screen(
+    page: Page, tasks: list[Task], project: Project, width: int
+) -> None:
+    Member.objects.update(role="admin")
+    wide = f"# A guideline\n\n{'unbroken' * 30}\n\n| a | b |\n|---|---|\n| {'long ' * 40}| x |"
+    write_guidelines(project=project, text=wide, by="somebody")
+    page.set_viewport_size({"width": width, "height": 800})
+    open_queue(page)
+    page.keyboard.press("f")
+    page.keyboard.type("look")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Flagged")).to_be_visible()
+    for path in ("bulk/", "marks/", "guidelines/", "guidelines/edit/", "guidelines/versions/"):
+        page.goto(f"/p/heron/{path}")
+        page.locator("h1").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
