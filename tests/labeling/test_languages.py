@@ -99,3 +99,9 @@ def test_dates_are_written_as_the_language_writes_them(code: str, written: str) 
     with override(code):
         moment = datetime(2026, 11, 5, 17, 4, tzinfo=UTC)
         assert date_format(moment, "SHORT_DATETIME_FORMAT") == written
+
+
+def test_the_sign_in_form_speaks_the_words_of_our_catalogues() -> None:
+    html = Client().get("/accounts/login/", headers={"accept-language": "zh-CN"}).content.decode()
+    assert '<label for="id_login">账号</label>' in html
+    assert 'placeholder="用户名或电子邮件地址"' in html
