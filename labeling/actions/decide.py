@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from labeling import rules
+from labeling.actions.duplicates import settle_from_others
 from labeling.actions.events import event_fields
 from labeling.actions.label_mapping import gone_labels
 from labeling.actions.opinion import Evidence, Opinion, first_candidate, gather, opinion
@@ -267,6 +268,7 @@ class _Batch:
         Task.objects.bulk_update(
             waiting, ["status", "priority", "question", "asked_label"], batch_size=500
         )
+        settle_from_others(waiting)
 
 
 def _priority(found: Opinion | None) -> float:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from labeling.access import Right, has_right
 from labeling.actions.browse import hidden_from
+from labeling.actions.duplicates import withdraw_copies
 from labeling.actions.errors import ActionRefused
 from labeling.actions.events import event_fields
 from labeling.actions.send_back import BATCH, FIRST
@@ -99,7 +100,10 @@ def _withdraw(tasks: list[Task], by: Member, reason: str, verb: str) -> None:
     """What stands stands no more, and each task has its event."""
     found = Resolution.objects.current().filter(task__in=tasks)
     standing = {one.task_id: one for one in found}
+    copied = list(found.filter(copies__current=True).select_related("task__project").distinct())
     found.update(current=False, withdrawn_at=timezone.now(), withdrawn_reason=reason)
+    for original in copied:
+        withdraw_copies(original, by=by)
     Event.objects.bulk_create(
         Event(**event_fields(by.project, by, verb, task, old=_summary(standing.get(task.pk))))
         for task in tasks

@@ -39,6 +39,7 @@ SETTINGS = (
     "confirm_answers",
     "double_check",
     "allow_bulk",
+    "resolve_duplicates",
     "lease_minutes",
     "audit_share",
     "audit_check_share",

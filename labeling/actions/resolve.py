@@ -1,4 +1,4 @@
-"""The label that stands for a task: set, replaced, withdrawn. Nothing else writes resolutions."""
+"""The label that stands for a task: set, replaced, withdrawn; and with it those of its copies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import rules
+from labeling.actions.duplicates import settle_copies, withdraw_copies
 from labeling.actions.errors import Conflict
 from labeling.actions.events import Actor, record
 from labeling.models import Decision, Label, Member, Resolution, Task, TaskStatus
@@ -35,7 +36,7 @@ def resolve(
     if not rules.may_replace(source, standing.source if standing else None):
         raise Conflict(_("A stronger resolution stands for this task."))
     if standing is not None:
-        _withdraw(standing, reason=f"replaced by {source}")
+        _withdraw(standing, reason=f"replaced by {source}", by=by)
     resolution = Resolution.objects.create(
         task=task,
         revision=task.revision,
@@ -57,6 +58,7 @@ def resolve(
         old=_summary(standing),
         new=_summary(resolution),
     )
+    settle_copies(resolution, by=by)
     return resolution
 
 
@@ -66,7 +68,7 @@ def withdraw(*, task: Task, reason: str, by: Actor, status: str = TaskStatus.DEF
     Task.objects.select_for_update().get(pk=task.pk)
     standing = Resolution.objects.filter(task=task, current=True).first()
     if standing is not None:
-        _withdraw(standing, reason=reason)
+        _withdraw(standing, reason=reason, by=by)
         record(
             task.project,
             by,
@@ -90,14 +92,16 @@ def reinstate(*, resolution: Resolution, by: Actor) -> bool:
     resolution.save(update_fields=["current", "withdrawn_at", "withdrawn_reason"])
     set_status(task, TaskStatus.RESOLVED)
     record(task.project, by, "resolution_reinstated", task, new=_summary(resolution))
+    settle_copies(resolution, by=by)
     return True
 
 
-def _withdraw(resolution: Resolution, *, reason: str) -> None:
+def _withdraw(resolution: Resolution, *, reason: str, by: Actor) -> None:
     resolution.current = False
     resolution.withdrawn_at = timezone.now()
     resolution.withdrawn_reason = reason[:200]
     resolution.save(update_fields=["current", "withdrawn_at", "withdrawn_reason"])
+    withdraw_copies(resolution, by=by)
 
 
 def set_status(task: Task, status: str) -> None:

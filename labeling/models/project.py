@@ -141,6 +141,10 @@ class Project(models.Model):
             "May texts that look alike be confirmed as a list? Only where machine output is shown."
         ),
     )
+    resolve_duplicates = models.BooleanField(
+        default=False,
+        help_text=_("Does a label that people gave stand for waiting copies of the text, too?"),
+    )
     lease_minutes = models.PositiveSmallIntegerField(
         default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
     )

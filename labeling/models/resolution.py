@@ -62,6 +62,14 @@ class Resolution(models.Model):
         related_name="resolutions",
         help_text=_("Who settled it, where one person did."),
     )
+    original = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="copies",
+        help_text=_("The label of another task with the same text, from which it comes."),
+    )
     send_back = models.ForeignKey(
         SendBack,
         null=True,
@@ -89,6 +97,10 @@ class Resolution(models.Model):
                 condition=Q(source="auto", decision__isnull=False, outcome="label")
                 | (~Q(source="auto") & Q(decision__isnull=True)),
                 name="resolution_auto_has_decision_and_label",
+            ),
+            models.CheckConstraint(
+                condition=Q(original__isnull=True) | Q(source="duplicate"),
+                name="resolution_only_duplicates_have_an_original",
             ),
             models.CheckConstraint(
                 condition=Q(outcome="label", label__isnull=False)

@@ -92,16 +92,10 @@ GROUPS = (
                 words.confirm,
             ),
             Setting(
-                "double_check",
-                _("Ask once more"),
-                _("Where an answer contradicts what a certified policy is sure of."),
-                words.double_check,
-            ),
-            Setting(
-                "allow_bulk",
-                _("Lists of look-alike texts"),
-                _("Whether several texts may be confirmed at once."),
-                words.bulk,
+                "resolve_duplicates",
+                _("One answer for copies"),
+                _("Whether a label that people gave stands for waiting copies of the text, too."),
+                words.duplicates,
             ),
             Setting(
                 "lease_minutes",

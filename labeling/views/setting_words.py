@@ -53,6 +53,12 @@ def confirm(project: Project) -> str:
     return _("A key answers at once; the last answers can be taken back.")
 
 
+def duplicates(project: Project) -> str:
+    if project.resolve_duplicates:
+        return _("Texts that are the same are labeled once.")
+    return _("Each text is labeled by itself, also where another is the same.")
+
+
 def lease(project: Project) -> str:
     return ngettext(
         "Somebody who leaves a task without an answer keeps it from others for %(n)d minute.",
@@ -70,18 +76,6 @@ def assistance(project: Project) -> str:
         Assistance.HIDDEN: _("People see the text and the candidates alone."),
     }
     return said[Assistance(project.assistance)]
-
-
-def double_check(project: Project) -> str:
-    if project.double_check:
-        return _("Who contradicts a certified policy that is sure is asked once more, not blind.")
-    return _("Every answer is taken as it is given.")
-
-
-def bulk(project: Project) -> str:
-    if project.allow_bulk:
-        return _("Texts that look alike may be confirmed as a list, where machine output is shown.")
-    return _("Every text is answered by itself.")
 
 
 def scores(project: Project) -> str:

@@ -12,6 +12,7 @@ from labeling.models import Event, Question, Resolution, Source, Task, TaskStatu
 from labeling.views.story_entry import Entry
 
 WITHDRAWN = {
+    "its original was withdrawn": gettext_lazy("the label of the same text was withdrawn"),
     "asked anew": gettext_lazy("people are asked anew"),
     "sent to an expert": gettext_lazy("sent to an expert"),
     "answers changed": gettext_lazy("people's answers changed"),

@@ -148,7 +148,7 @@ def task_of(request: ProjectRequest, task_id: int) -> Any:
 
 
 def _whole(task: Task) -> dict[str, Any]:
-    chain = task.resolutions.select_related("label", "member", "decision__policy")
+    chain = task.resolutions.select_related("label", "member", "decision__policy", "original__task")
     resolutions = list(chain.prefetch_related("conf_labels").order_by("-pk"))
     return {
         "standing": next((one for one in resolutions if one.current), None),

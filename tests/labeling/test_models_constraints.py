@@ -724,6 +724,14 @@ CASES: list[Case] = [
             decision=lambda c: make_decision(c.task, c.run, c.label),
         ),
     ),
+    (
+        "resolution_only_duplicates_have_an_original",
+        resolution(
+            original=lambda c: Resolution.objects.create(
+                task=make_task(c.task.project), revision=1, label=c.label, source="single"
+            )
+        ),
+    ),
     ("resolution_label_iff_label", resolution(label=None)),
     ("resolution_label_iff_label", resolution(outcome="conf")),
     ("resolution_withdrawn_says_when_and_why", resolution(current=False)),
