@@ -26,6 +26,7 @@ from labeling.views import (
     projects,
     quality,
     runs,
+    sessions,
     settings,
     tasks,
     tokens,
@@ -97,6 +98,8 @@ urlpatterns = [
     path("p/<slug:slug>/", include(project_pages)),
     path("account/language/", languages.choose, name="set_language"),
     path("invitation/<str:token>/", invitation.invitation, name="invitation"),
+    path("account/sessions/", sessions.sessions, name="sessions"),
+    path("account/sessions/end/", sessions.end, name="end_sessions"),
     path("account/tokens/", tokens.tokens, name="tokens"),
     path("account/tokens/<int:token_id>/revoke/", tokens.revoke, name="revoke_token"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 
+from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -38,7 +39,7 @@ def change_role(*, member: Member, role: str, by: Actor) -> None:
 @transaction.atomic
 def end_membership(*, member: Member, by: Actor) -> None:
     """Let a member go. Answers stay, under a pseudonym: history names the person no more. Tokens,
-    leases and the invitations they made end with the membership. The last admin cannot go.
+    leases, sessions and the invitations they made end with it. The last admin cannot go.
 
     The account stays tied to the member, so that who comes back is the same one and answers no
     task a second time; deleting the account cuts that tie.
@@ -57,9 +58,24 @@ def end_membership(*, member: Member, by: Actor) -> None:
     for invitation in member.invitations.open():
         revoke_invitation(invitation=invitation, by=by)
     member.accepted_invitations.update(email="")
+    if member.user is not None:
+        end_sessions(user=member.user)
     old, new = {"present": True}, {"present": False}
     record(member.project, by, "member_removed", member, old=old, new=new)
     Event.objects.filter(member=member).update(actor=pseudonym)
+
+
+@transaction.atomic
+def end_sessions(*, user: User, only: int | None = None, keep: str = "") -> int:
+    """Sign the user out where they are signed in: everywhere, in one session, or everywhere but
+    in the session whose key is `keep`. How many ended."""
+    sessions = UserSession.objects.filter(user=user).exclude(session_key=keep)
+    if only is not None:
+        sessions = sessions.filter(pk=only)
+    ended = list(sessions)
+    for session in ended:
+        session.end()
+    return len(ended)
 
 
 @transaction.atomic
