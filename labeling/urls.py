@@ -39,6 +39,7 @@ project_pages: list[URLPattern] = [
     path("annotate/", annotate.annotate, name="annotate"),
     path("annotate/undo/", annotate.take_back, name="undo"),
     path("annotate/hold/", annotate.hold, name="hold"),
+    path("annotate/leave/", annotate.leave, name="leave"),
     path("annotate/labels/", annotate.labels, name="labels"),
     path("annotate/helpful/", annotate.helpful, name="helpful"),
     path("annotate/skip/", annotate.skip, name="skip"),

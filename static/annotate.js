@@ -1,15 +1,13 @@
-// Keys of the labeling page. Every action here presses a button that is on the page, so that the
-// page works the same by key, by hand, and (but for search as you type) without this file.
+// Keys of the pages where people answer. Every action here presses a button that is on the page, so
+// that it works the same by key, by hand, and (but for search as you type) without this file.
 
-const words = document.getElementById("words").dataset;
+export const words = document.getElementById("words").dataset;
 const find = (selector) => document.querySelector(selector);
-const say = (text) => { find("#announce").textContent = text; };
+export const say = (text) => { find("#announce").textContent = text; };
 
 let shownAt = performance.now();
 let hiddenAt = null;
-let lastActive = performance.now();
-let busy = false;
-let sending = null; // the button whose answer is under way, or could not be sent
+let sending = null; // the button that was pressed last
 let sure = false; // Enter was pressed where the project asks for confirmation
 
 // --- Time on the task, without the time the page was out of sight ---------------------------
@@ -19,7 +17,7 @@ document.addEventListener("visibilitychange", () => {
   else if (hiddenAt !== null) { shownAt += performance.now() - hiddenAt; hiddenAt = null; }
 });
 
-const secondsShown = () => ((performance.now() - shownAt) / 1000).toFixed(2);
+export const secondsShown = () => ((performance.now() - shownAt) / 1000).toFixed(2);
 
 // --- Choosing -------------------------------------------------------------------------------
 
@@ -48,7 +46,7 @@ document.addEventListener("submit", (event) => {
   }
   if (form.id !== "answer") return;
   const button = event.submitter ?? sending;
-  if (busy || !button) { event.preventDefault(); event.stopPropagation(); return; }
+  if (!button) { event.preventDefault(); event.stopPropagation(); return; }
   mark(button);
   sending = button;
   if ("confirm" in form.dataset && !sure) {
@@ -65,7 +63,7 @@ function submitChosen() {
   const form = find("#answer");
   const several = form.querySelectorAll('[name="conf"]:checked').length > 1;
   const button = several ? find("#several") : sending ?? find("[data-chosen]");
-  if (!button || busy) return;
+  if (!button) return;
   sure = true;
   form.requestSubmit(button);
   sure = false;
@@ -148,7 +146,7 @@ function letter(event) {
 const digit = (event) => event.code.match(/^(?:Digit|Numpad)([0-9])$/)?.[1] ?? event.key.match(/^[0-9]$/)?.[0];
 
 function press(button) {
-  if (button && !busy) button.click();
+  if (button) button.click();
 }
 
 function keyOnDigit(event, number) {
@@ -161,7 +159,6 @@ function keyOnDigit(event, number) {
 }
 
 document.addEventListener("keydown", (event) => {
-  lastActive = performance.now();
   if (event.isComposing || event.defaultPrevented) return;
   if (event.target.id === "q") { keyInSearch(event); return; }
   if (event.target.closest("input:not([type=checkbox]), textarea, select")) return;
@@ -217,24 +214,24 @@ function keyOnTask(event, pressed) {
   event.preventDefault();
 }
 
-document.addEventListener("pointerdown", () => { lastActive = performance.now(); });
-
 // Guidelines are asked for when they are opened: they may have changed since the page was loaded.
 document.addEventListener("toggle", (event) => {
   if (event.target.id === "guidelines" && event.newState === "open") window.htmx.trigger("#guidelines-text", "opened");
 }, true);
 
-// --- Sending, and what to say when it fails ---------------------------------------------------
+// --- What htmx brings, and what to say when it fails ------------------------------------------
 
-function notice(text, link) {
+export function signInLink() {
+  const href = `${words.login}?next=${encodeURIComponent(location.pathname)}`;
+  return Object.assign(document.createElement("a"), { href, target: "_blank", rel: "noopener", textContent: words.signIn });
+}
+
+export function notice(text, signIn = false, bad = true) {
   const box = find("#notice");
-  box.classList.add("bad");
+  box.classList.toggle("bad", bad);
   const line = document.createElement("p");
   line.textContent = text;
-  if (link) {
-    const anchor = Object.assign(document.createElement("a"), { href: link, target: "_blank", rel: "noopener", textContent: words.signIn });
-    line.append(" ", anchor);
-  }
+  if (signIn) line.append(" ", signInLink());
   box.replaceChildren(line);
 }
 
@@ -244,13 +241,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { parameters, headers, elt } = event.detail;
   // The cookie is newer than the form where somebody signed in again in another tab.
   if (csrf() && elt.matches("form")) { headers["X-CSRFToken"] = csrf(); delete parameters.csrfmiddlewaretoken; }
-  if (elt.id === "answer" && sending) parameters.choice = sending.value;
 });
-
-// Not `detail.elt`: once the answer is swapped in, that is no longer the form that was sent.
-const isSending = (event) => event.detail.requestConfig.elt.matches("#answer, #undo, #pass-on");
-document.addEventListener("htmx:beforeRequest", (event) => { if (isSending(event)) busy = true; });
-document.addEventListener("htmx:afterRequest", (event) => { if (isSending(event)) busy = false; });
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
@@ -259,7 +250,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     return;
   }
   event.detail.shouldSwap = false;
-  notice(words.expired, `${words.login}?next=${encodeURIComponent(location.pathname)}`);
+  notice(words.ended, true);
 });
 
 document.addEventListener("htmx:responseError", (event) => {
@@ -277,22 +268,14 @@ document.addEventListener("htmx:afterSettle", (event) => {
     return;
   }
   if (event.target.id === "flag-box") find("#text")?.focus({ preventScroll: true });
-  if (event.target.id !== "work") return;
+  if (event.target.id === "work") shown();
+});
+
+// A text has come in the place of another.
+export function shown() {
   shownAt = performance.now();
   sending = awaited = null;
   found = "";
   scrollTo({ top: 0 });
   find("#text")?.focus({ preventScroll: true });
-});
-
-// --- Hold the task while somebody is at it ----------------------------------------------------
-
-const HOLD_MS = 60_000;
-if (words.hold) {
-  setInterval(() => {
-    if (document.hidden || performance.now() - lastActive > HOLD_MS || !find("#answer")) return;
-    fetch(words.hold, { method: "POST", headers: { "X-CSRFToken": csrf() ?? "" } }).catch(() => {
-      // Offline: the lease only orders the queue, and the answer will be taken without it.
-    });
-  }, HOLD_MS);
 }

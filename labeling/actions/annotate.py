@@ -326,18 +326,22 @@ def _common_reason(task: Task) -> str:
     return max(reasons, key=reasons.count)
 
 
-def undo(*, member: Member) -> Annotation | Skip:
+def undo(*, member: Member, client_id: UUID | None = None) -> Annotation | Skip:
     """Take back the newest standing one of the member's last ten answers and skips, and give the
     task back.
 
-    Raises ActionRefused where there is none, or where an expert settled the task meanwhile.
+    With `client_id` it is that answer; one that stands no more is left as it is, so that asking
+    twice is harmless. Raises ActionRefused where there is none, or where an expert settled the
+    task meanwhile.
     """
     with transaction.atomic():
         # A lock of its own, so that two presses take back two answers and not one twice.
         Member.objects.select_for_update(no_key=True).get(pk=member.pk)
-        annotation = _newest(member, Purpose.queued())
+        annotation = _newest(member, Purpose.queued(), client_id)
         if isinstance(annotation, Skip):
             take_back_skip(annotation)
+            return annotation
+        if not annotation.current:
             return annotation
         task = lock(annotation.task)
         resolution = Resolution.objects.current().filter(task=task).first()
@@ -361,7 +365,7 @@ def undo(*, member: Member) -> Annotation | Skip:
         return annotation
 
 
-def _newest(member: Member, purposes: Collection[str]) -> Annotation | Skip:
+def _newest(member: Member, purposes: Collection[str], client_id: UUID | None) -> Annotation | Skip:
     answers = member.annotations.filter(purpose__in=purposes).select_related("task")
     recent: list[Annotation | Skip] = [
         *answers.order_by("-pk")[:UNDO_LIMIT],
@@ -369,7 +373,9 @@ def _newest(member: Member, purposes: Collection[str]) -> Annotation | Skip:
     ]
     recent.sort(key=lambda done: done.created_at, reverse=True)
     for done in recent[:UNDO_LIMIT]:
-        if done.current and done.revision == done.task.revision:
+        named = isinstance(done, Annotation) and done.client_id == client_id
+        asked_for = named or (client_id is None and done.current)
+        if asked_for and done.revision == done.task.revision:
             return done
     raise ActionRefused(_("There is no answer of yours to take back."))
 

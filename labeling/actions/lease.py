@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,14 @@ from django.utils import timezone
 from labeling import rules, scores
 from labeling.actions.answers import current_answers
 from labeling.actions.benchmark_reference import EXPERTS_NEEDED
-from labeling.actions.queues import ordinary_purposes, queue_of, served_blind, slipped_in, turn_of
+from labeling.actions.queues import (
+    ordinary_purposes,
+    queue_of,
+    served_blind,
+    slipped_in,
+    some_repeats,
+    turn_of,
+)
 from labeling.models import (
     Annotation,
     Answer,
@@ -40,7 +47,7 @@ CANDIDATES = 5
 # How often each comes first where several kinds wait, in proportion: order tells nothing.
 TURNS = {Purpose.LABEL: 4.0, Purpose.AUDIT: 1.0, Purpose.BENCHMARK: 4.0}
 # Settled tasks to choose one at random from.
-SLIP_FROM = 20_000
+SLIP_FROM = 1_000
 # An expired lease still knows what was shown, should its answer come late.
 KEPT_AFTER_EXPIRY = datetime.timedelta(days=7)
 # Reading the queue anew after others were faster; far more than annotators who can collide.
@@ -54,17 +61,40 @@ def next_task(*, member: Member, exclude: Collection[int] = ()) -> Lease | None:
     are needed come last, but they do come.
     """
     held = _held(member, exclude)
-    if held is not None:
-        return held
+    return held[0] if held else _new(member, exclude, ways=(_free, _taken))
+
+
+def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> list[Lease]:
+    """What the member has in hand, in the order in which it is to be answered, and more of the
+    queue up to `count`; none for an empty queue.
+
+    What is beyond the first comes from what others have left room for, so that nobody's stock
+    gives a task to more people than it needs.
+    """
+    leases = _held(member, exclude)
+    while len(leases) < count:
+        ways = (_free,) if leases else (_free, _taken)
+        lease = _new(member, [*exclude, *(one.task_id for one in leases)], ways=ways)
+        if lease is None:
+            break
+        leases.append(lease)
+    return leases
+
+
+HandOut = Callable[[Member, str, Collection[int]], Lease | None]
+
+
+def _new(member: Member, exclude: Collection[int], *, ways: Sequence[HandOut]) -> Lease | None:
+    """A lease on the next task for a turn that comes after those of the tasks in `exclude`."""
     _forget_old(member)
     purposes = ordinary_purposes(member)
-    instead = slipped_in(member, turn_of(member))
-    if instead is not None and any(queue_of(member, one).exists() for one in purposes):
+    instead = slipped_in(member, turn_of(member) + len(exclude))
+    if instead is not None and any(_queue(member, one, exclude).exists() for one in purposes):
         lease = _slip_in(member, instead, exclude)
         if lease is not None:
             return lease
     purposes.sort(key=lambda purpose: random.expovariate(TURNS[purpose]))
-    for hand_out in (_free, _taken):
+    for hand_out in ways:
         for purpose in purposes:
             if hand_out is _taken and purpose == Purpose.BENCHMARK:
                 continue  # a third answer would be refused
@@ -74,11 +104,16 @@ def next_task(*, member: Member, exclude: Collection[int] = ()) -> Lease | None:
     return None
 
 
-def renew(*, lease: Lease) -> Lease:
-    """Hold the task for the project's lease time from now."""
-    lease.expires_at = _expiry(lease.member.project)
-    Lease.objects.filter(pk=lease.pk).update(expires_at=lease.expires_at)
-    return lease
+def renew(*, member: Member, leases: Collection[int]) -> None:
+    """Hold the tasks of these leases (ids) for the project's lease time from now, also where the
+    lease had expired: it is still the member's page that shows them."""
+    mine = member.leases.filter(pk__in=leases)
+    mine.update(expires_at=_expiry(member.project))
+
+
+def leave(*, member: Member, leases: Collection[int]) -> None:
+    """The member's page is gone: the tasks are free for others. What was shown stays known."""
+    member.leases.filter(pk__in=leases).live().update(expires_at=timezone.now())
 
 
 def release(*, lease: Lease) -> None:
@@ -100,25 +135,32 @@ def lease_again(*, task: Task, member: Member, purpose: str, visible: dict[str, 
     return lease
 
 
-def _held(member: Member, exclude: Collection[int]) -> Lease | None:
-    """The member's newest live lease that is still wanted; others are dropped on the way."""
-    leases = member.leases.live().exclude(task__in=exclude).order_by("-leased_at", "-pk")
-    for lease in leases.select_related("task__project", "member__project"):
-        if not _still_wanted(lease):
+def _held(member: Member, exclude: Collection[int]) -> list[Lease]:
+    """The member's live leases that are still wanted, renewed: answers taken back first, then in
+    the order in which they were given. Others end on the way; what they showed stays known."""
+    found = member.leases.live().exclude(task__in=exclude).select_related("task__project")
+    leases = sorted(found, key=lambda one: (not one.visible.get("again"), one.leased_at, one.pk))
+    wanted = _still_wanted(member, leases)
+    for lease in leases:
+        lease.member = member
+        if lease not in wanted:
             note_seen(lease)
-            release(lease=lease)
-            continue
-        if not _fits(lease.visible, lease.task, member, lease.purpose):
+        elif not _fits(lease.visible, lease.task, member, lease.purpose):
             lease.visible = _visible(lease.task, member, lease.purpose)
             lease.save(update_fields=["visible"])
-        return renew(lease=lease)
-    return None
+    leave(member=member, leases=[one.pk for one in leases if one not in wanted])
+    if wanted:
+        renew(member=member, leases=[one.pk for one in wanted])
+    return [one for one in leases if one in wanted]
 
 
-def _still_wanted(lease: Lease) -> bool:
-    if lease.visible.get("again"):
-        return True
-    return queue_of(lease.member, lease.purpose).filter(pk=lease.task_id).exists()
+def _still_wanted(member: Member, leases: Sequence[Lease]) -> set[Lease]:
+    wanted = {lease for lease in leases if lease.visible.get("again")}
+    for purpose in {lease.purpose for lease in leases}:
+        held = {one.task_id: one for one in leases if one.purpose == purpose}
+        queued = queue_of(member, purpose).filter(pk__in=held).order_by()
+        wanted |= {held[pk] for pk in queued.values_list("pk", flat=True)}
+    return wanted
 
 
 def note_seen(lease: Lease) -> None:
@@ -155,7 +197,9 @@ def _queue(member: Member, purpose: str, exclude: Collection[int]) -> QuerySet[T
 
 def _slip_in(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
     """Any task of this purpose, at random, whoever else has it in hand."""
-    ids = list(_queue(member, purpose, exclude).values_list("pk", flat=True)[:SLIP_FROM])
+    repeats = purpose == Purpose.REPEAT
+    some = some_repeats(member, most=SLIP_FROM) if repeats else queue_of(member, purpose)
+    ids = list(some.exclude(pk__in=exclude).values_list("pk", flat=True)[:SLIP_FROM])
     random.shuffle(ids)
     for pk in ids[:TRIES]:
         task = _queue(member, purpose, exclude).filter(pk=pk).first()
@@ -238,8 +282,8 @@ def _claim(
     """A lease, or None if others were faster. Locks first and looks then."""
     Member.objects.select_for_update(no_key=True).get(pk=member.pk)
     held = _held(member, exclude)
-    if held is not None:
-        return held  # the same member in another window
+    if held:
+        return held[0]  # the same member in another window
     Task.objects.select_for_update().get(pk=task.pk)
     fresh = _queue(member, purpose, exclude).filter(pk=task.pk).first()
     if fresh is None or (mind_others and _rooms([fresh], member, purpose)[fresh.pk] <= 0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import random
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
@@ -170,6 +171,22 @@ def repeats_for(member: Member) -> QuerySet[Task]:
     told = Note.objects.filter(member=member, annotation__task=OuterRef("pk"))
     tasks = Task.objects.filter(pk__in=first.values("task"))
     return tasks.filter(~Exists(again), ~Exists(told)).order_by("pk")
+
+
+def some_repeats(member: Member, *, most: int) -> QuerySet[Task]:
+    """Some of `repeats_for`: what was answered from a random moment on, and what was first. Of a
+    member with a hundred thousand answers, not all are looked at."""
+    before = timezone.now() - datetime.timedelta(days=member.project.repeat_after_days)
+    old = Annotation.objects.filter(
+        member=member, purpose=Purpose.LABEL, created_at__lte=before
+    ).order_by("created_at")
+    first = old.values_list("created_at", flat=True).first()
+    if first is None:
+        return Task.objects.none()
+    moment = first + random.random() * (before - first)
+    later = old.filter(created_at__gte=moment).values_list("task", flat=True)[:most]
+    earlier = old.filter(created_at__lt=moment).values_list("task", flat=True)[:most]
+    return repeats_for(member).filter(pk__in={*later, *earlier})
 
 
 def slips_in(project: Project) -> bool:

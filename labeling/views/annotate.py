@@ -1,16 +1,17 @@
-"""The labeling page: one task, keyboard first, the next one in the answer to the last."""
+"""The labeling page: one task, keyboard first, the next ones in the page already.
+
+A script sends answers in the background and gets the part `reply`: how far the member is, and the
+tasks that take the place of those that were answered. Without it the page is a plain form.
+"""
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, F, Min
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.html import escape
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -22,18 +23,15 @@ from labeling.actions import marks
 from labeling.actions.double_check import ask_once_more
 from labeling.actions.double_check import keep as keep_answer
 from labeling.actions.errors import ActionRefused, Conflict
-from labeling.actions.lease import next_task, renew
-from labeling.actions.queues import left_for
+from labeling.actions.lease import leave as leave_tasks
+from labeling.actions.lease import renew
 from labeling.actions.retrieval import mark_helpful
-from labeling.models import Lease, Member, Purpose, Skip, Task, TaskStatus
-from labeling.views.forms import SHORT_NUMBER, AnswerForm, HelpfulForm
+from labeling.models import DoubleCheck, Lease, Purpose, Skip, Task
+from labeling.views.forms import SHORT_NUMBER, AnswerForm, HelpfulForm, PageForm
 from labeling.views.guidelines import news
-from labeling.views.panel import build, in_words
 from labeling.views.search import label_index
 from labeling.views.shell import PageRequest, shell
-
-COUNT_UP_TO = 1000
-PACE_OVER = 20
+from labeling.views.work import at_hand, taken_back
 
 
 @page(Right.ANNOTATE)
@@ -47,18 +45,23 @@ def annotate(request: PageRequest) -> HttpResponse:
 @page(Right.ANNOTATE)
 @require_POST
 def take_back(request: PageRequest) -> HttpResponse:
-    """Undo the last answer or skip and show its task again."""
+    """Undo the last answer or skip, or the answer that is named, and show its task again."""
+    form = PageForm(request.POST)
+    if not form.is_valid():
+        return _refuse(request, str(form.BROKEN), status=422)
+    if form.is_of_another(request.member):
+        return _refuse(request, str(form.ANOTHER), status=403)
     try:
-        done = answers.undo(member=request.member)
+        done = answers.undo(member=request.member, client_id=form.cleaned_data["client_id"])
     except ActionRefused as refused:
         return _refuse(request, refused.message, status=422)
     if not request.htmx:
         return redirect("labeling:annotate", slug=request.project.slug)
+    again = taken_back(request.member, done)
+    said = _("Your answer is taken back. The task again:")
     if isinstance(done, Skip):
-        return _show(request, said=_("You have the text back that you skipped:"))
-    return _show(
-        request, said=_("Your answer is taken back. The task again:"), chosen=in_words(done)
-    )
+        said = _("You have the text back that you skipped:")
+    return _reply(request, form, said=said, again=again)
 
 
 @page(Right.ANNOTATE)
@@ -107,9 +110,24 @@ def leased(request: PageRequest) -> Lease | None:
 @page(Right.ANNOTATE)
 @require_POST
 def hold(request: PageRequest) -> HttpResponse:
-    """Renew the member's leases, while the person is at work."""
-    for lease in request.member.leases.live().select_related("member__project"):
-        renew(lease=lease)
+    """Renew the leases of the tasks in the page while the person is at work, and bring what it
+    lacks."""
+    form = PageForm(request.POST)
+    if not form.is_valid():
+        return _refuse(request, str(form.BROKEN), status=422)
+    if form.is_of_another(request.member):
+        return _refuse(request, str(form.ANOTHER), status=403)
+    renew(member=request.member, leases=form.cleaned_data["held"])
+    return _reply(request, form)
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def leave(request: PageRequest) -> HttpResponse:
+    """The page is gone: others may have the tasks that it held."""
+    form = PageForm(request.POST)
+    if form.is_valid():
+        leave_tasks(member=request.member, leases=form.cleaned_data["held"])
     return HttpResponse(status=204)
 
 
@@ -148,14 +166,21 @@ def helpful(request: PageRequest) -> HttpResponse:
 
 
 def _take(request: PageRequest) -> HttpResponse:
+    """Store the answer, or say why not. One that is stored already is never refused: the reply
+    to it was lost."""
+    around = PageForm(request.POST)
+    if around.is_valid() and around.is_of_another(request.member):
+        return _refuse(request, str(around.ANOTHER), status=403)
+    sent = request.member.annotations.filter(client_id=around.cleaned_data.get("client_id"))
+    if str(sent.values_list("task", flat=True).first()) == request.POST.get("task"):
+        return _taken(request, around)
     form = AnswerForm(request.POST, project=request.project)
     if not form.is_valid():
         return _refuse(request, form.sentence(), status=422)
     task = request.project.tasks.filter(pk=form.cleaned_data["task"]).first()
     if task is None:
         return _refuse(request, _("This task is not here any more."), status=409)
-    lease = Lease.objects.filter(pk=form.cleaned_data["lease"], task=task, member=request.member)
-    under = lease.first()
+    under = _lease_of(request, task, form.cleaned_data["lease"])
     asked = form.cleaned_data["asked"]
     try:
         outcome = answers.answer(
@@ -170,33 +195,55 @@ def _take(request: PageRequest) -> HttpResponse:
         status = 409 if isinstance(refused, Conflict) else 422
         return _refuse(request, refused.message, status=status)
     asked = None if outcome.repeated else ask_once_more(outcome.annotation)
-    if not request.htmx:
-        if outcome.note:
-            messages.info(request, outcome.note)
-        if asked is not None:
-            messages.warning(request, render_to_string("labeling/_doubt.html", {"asked": asked}))
-        return redirect("labeling:annotate", slug=request.project.slug)
-    return _show(request, said=_("Saved."), note=outcome.note, asked=asked)
+    return _taken(request, around, note=outcome.note, asked=asked)
 
 
-def _show(request: PageRequest, *, chosen: str = "", **more: Any) -> HttpResponse:
+def _lease_of(request: PageRequest, task: Task, lease_id: int | None) -> Lease | None:
+    """The member's lease on the task: the one that is named, else the newest. A task that came
+    back with an answer taken back stands under a lease that the page may not know yet."""
+    leases = request.member.leases.filter(task=task).order_by("-leased_at")
+    return leases.filter(pk=lease_id).first() or leases.first()
+
+
+def _taken(
+    request: PageRequest, around: PageForm, note: str = "", asked: DoubleCheck | None = None
+) -> HttpResponse:
+    if request.htmx:
+        return _reply(request, around, said=_("Saved."), note=note, asked=asked)
+    if note:
+        messages.info(request, note)
+    if asked is not None:
+        messages.warning(request, render_to_string("labeling/_doubt.html", {"asked": asked}))
+    return redirect("labeling:annotate", slug=request.project.slug)
+
+
+def _show(request: PageRequest, **more: Any) -> HttpResponse:
     """The page, or for htmx only the part of it that changes."""
-    context = shell(request, "annotate", **_work(request, chosen), **more)
+    context = shell(request, "annotate", **_work(request), **more)
     template = "labeling/annotate.html#work" if request.htmx else "labeling/annotate.html"
     return render(request, template, context)
 
 
-def _work(request: PageRequest, chosen: str = "") -> dict[str, Any]:
-    member = request.member
-    lease = next_task(member=member)
-    shown = {"progress": _progress(member), "changes": news(member)}
-    if lease is None:
-        return shown | {"panel": None, "why": _why_nothing(member)}
+def _work(request: PageRequest) -> dict[str, Any]:
+    found = at_hand(request.member)
+    first, *ahead = found.pop("tasks") or [None]
     return {
-        "panel": build(lease.task, lease.visible, lease_id=lease.pk, chosen=chosen),
-        **shown,
+        "panel": first,
+        "ahead": ahead,
+        "changes": news(request.member),
+        **found,
         **(_found(request) if request.GET.get("q") else {}),
     }
+
+
+def _reply(request: PageRequest, around: PageForm, **more: Any) -> HttpResponse:
+    """What the script puts into the page: tasks that it lacks, and how far the member is."""
+    held, away = around.cleaned_data.get("held", ()), around.cleaned_data.get("away", ())
+    found = at_hand(request.member, held=held, away=away)
+    ahead = found.pop("tasks")
+    changes = news(request.member)
+    context = shell(request, "annotate", ahead=ahead, changes=changes, **found, **more)
+    return render(request, "labeling/annotate.html#reply", context)
 
 
 def _found(request: PageRequest) -> dict[str, Any]:
@@ -216,36 +263,3 @@ def _refuse(request: PageRequest, sentence: str, *, status: int) -> HttpResponse
         return response
     context = shell(request, "annotate", **_work(request), **context)
     return render(request, "labeling/annotate.html", context, status=status)
-
-
-def _progress(member: Member) -> dict[str, Any]:
-    """Done today, left for this member, and seconds a task over the last answers."""
-    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    mine = member.annotations.current().filter(purpose__in=Purpose.queued())
-    recent = mine.filter(seconds__isnull=False).order_by("-pk")
-    seconds = [value for value in recent.values_list("seconds", flat=True)[:PACE_OVER] if value]
-    left = left_for(member, up_to=COUNT_UP_TO + 1)
-    return {
-        "today": mine.filter(created_at__gte=today).count(),
-        "left": min(left, COUNT_UP_TO),
-        "more": left > COUNT_UP_TO,
-        "pace": statistics.median(seconds) if seconds else None,
-    }
-
-
-def _why_nothing(member: Member) -> dict[str, Any]:
-    """How many tasks are where, so that an empty queue explains itself."""
-    by_status = Task.objects.filter(project_id=member.project_id).order_by().values("status")
-    counts = dict(by_status.annotate(n=Count("pk")).values_list("status", "n"))
-    skips = member.skips.current().filter(
-        revision=F("task__revision"), task__status=TaskStatus.DEFERRED
-    )
-    passed_on = skips.filter(until__isnull=True).count()
-    soonest = skips.filter(until__gt=timezone.now()).aggregate(n=Count("pk"), at=Min("until"))
-    return {
-        **{status: counts.get(status, 0) for status in TaskStatus.values},
-        "answered": counts.get(TaskStatus.DEFERRED, 0) - passed_on - soonest["n"],
-        "put_off": soonest["n"],
-        "back_at": soonest["at"],
-        "passed_on": passed_on,
-    }

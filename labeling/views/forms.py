@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from labeling.models import Answer, Label, Project, Scope, UnkReason
+from labeling.models import Answer, Label, Member, Project, Scope, UnkReason
 
 BROKEN = _("This answer arrived broken. Load the page again and answer once more.")
 
@@ -93,6 +93,25 @@ class AnswerForm(forms.Form):
         """What is wrong, in one sentence."""
         said = self.errors.get("choice") or self.errors.get("comment")
         return str(said[0]) if said else str(BROKEN)
+
+
+class PageForm(forms.Form):
+    """What the labeling page says of itself with whatever it sends. `held`: leases of the tasks
+    that it shows or will show next; `away`: of those whose answers it has still to send."""
+
+    BROKEN = BROKEN
+    ANOTHER = _(
+        "Somebody else is signed in here now. Sign in as before, and what you answered is sent."
+    )
+
+    member = forms.IntegerField(min_value=1, required=False)
+    client_id = forms.UUIDField(required=False)
+    held = IdsField(required=False)
+    away = IdsField(required=False)
+
+    def is_of_another(self, member: Member) -> bool:
+        """Was the page opened by another member than the one who is signed in now?"""
+        return self.cleaned_data["member"] not in (None, member.pk)
 
 
 class HelpfulForm(forms.Form):

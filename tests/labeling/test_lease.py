@@ -10,7 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from labeling.actions.lease import lease_again, next_task, release, renew
+from labeling.actions.annotate import undo
+from labeling.actions.lease import lease_again, next_task, next_tasks, release, renew
 from labeling.models import AuditDraw, Lease, Member, Project, Rejection, Task
 from tests.labeling.builders import (
     label_of,
@@ -105,12 +106,46 @@ def test_an_expired_lease_makes_room_and_keeps_what_was_shown(
     assert next_task(member=ann).visible["blind"] is True  # type: ignore[union-attr]
 
 
+def test_several_tasks_come_in_queue_order_and_stay_the_same(project: Project, ann: Member) -> None:
+    tasks = [deferred(project, priority=-place) for place in range(4)]
+    leases = next_tasks(member=ann, count=3)
+    assert [lease.task for lease in leases] == tasks[:3]
+    assert next_tasks(member=ann, count=3) == leases
+    say(ann, tasks[0], "a")
+    assert [lease.task for lease in next_tasks(member=ann, count=3)] == tasks[1:]
+
+
+def test_a_stock_of_tasks_takes_nothing_that_others_have_in_hand(
+    project: Project, ann: Member, bob: Member
+) -> None:
+    project.answers_needed = 1
+    project.save(update_fields=["answers_needed"])
+    tasks = [deferred(project, priority=-place) for place in range(4)]
+    assert [lease.task for lease in next_tasks(member=ann, count=3)] == tasks[:3]
+    assert [lease.task for lease in next_tasks(member=bob, count=3)] == tasks[3:]
+    say(bob, tasks[3], "a")
+    assert len(next_tasks(member=bob, count=3)) == 1
+
+
+def test_an_answer_taken_back_comes_before_the_stock(project: Project, ann: Member) -> None:
+    tasks = [deferred(project, priority=-place) for place in range(4)]
+    next_tasks(member=ann, count=3)
+    given = say(ann, tasks[0], "a").annotation
+    say(ann, tasks[1], "a")
+    for _twice in range(2):
+        assert undo(member=ann, client_id=given.client_id) == given
+    assert [lease.task for lease in next_tasks(member=ann, count=2)] == [tasks[0], tasks[2]]
+    assert ann.annotations.current().get().task == tasks[1]
+
+
 def test_renewing_moves_the_end(project: Project, ann: Member) -> None:
     deferred(project)
     lease = next_task(member=ann)
     assert lease is not None
     Lease.objects.update(expires_at=timezone.now() + datetime.timedelta(seconds=5))
-    assert renew(lease=lease).expires_at > timezone.now() + datetime.timedelta(minutes=10)
+    renew(member=ann, leases=[lease.pk])
+    lease.refresh_from_db()
+    assert lease.expires_at > timezone.now() + datetime.timedelta(minutes=10)
 
 
 def test_excluded_processing_and_foreign_tasks_are_not_given(project: Project, ann: Member) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from labeling.actions.lease import next_task
 from labeling.models import (
@@ -116,6 +117,7 @@ def page(member: Member, path: str, status: int = 200) -> str:
 def fields(html: str) -> dict[str, Any]:
     """The hidden fields of the answer form."""
     form = html[html.index('id="answer"') :]
+    form = form[: form.index("</form>")]
     found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
     return {name: value for name, value in found if name != "csrfmiddlewaretoken"}
 
@@ -154,6 +156,7 @@ def test_posts_are_closed_to_outsiders(project: Project) -> None:
         "annotate/",
         "annotate/undo/",
         "annotate/hold/",
+        "annotate/leave/",
         "history/notes/read/",
         "adjudicate/",
         "annotate/skip/",
@@ -192,18 +195,95 @@ def test_nothing_of_the_machines_is_in_the_page_when_they_are_hidden(
     assert "SIM not seen" in html
 
 
-def test_the_next_task_in_the_answer_to_the_last_is_as_blind(project: Project, ann: Member) -> None:
-    Project.objects.filter(pk=project.pk).update(blind_share=1.0)
-    deferred(project, text="the first", priority=1.0)
+@pytest.mark.parametrize("settings", [{"blind_share": 1.0}, {"assistance": "after_first"}])
+def test_tasks_that_wait_in_the_page_and_in_replies_are_as_blind(
+    project: Project, ann: Member, settings: dict[str, Any]
+) -> None:
+    Project.objects.filter(pk=project.pk).update(**settings)
+    for place in range(3):
+        deferred(project, text="the first", priority=place == 0)
     assisted(project)
     client = client_of(ann)
     html = client.get("/p/heron/annotate/").content.decode()
+    assert html.count('class="next"') == 2
     sent = fields(html) | {"choice": f"label:{label_of(project, 'Change plan').pk}"}
     response = client.post("/p/heron/annotate/", sent, headers={"HX-Request": "true"})
     html = response.content.decode()
     assert response.status_code == 200
     assert "my phone sees no card" in html
     assert [trace for trace in MACHINE_TRACES if trace in html] == []
+
+
+def test_what_waits_in_the_page_is_fixed_by_its_lease(project: Project, ann: Member) -> None:
+    deferred(project, text="the first", priority=1.0)
+    assisted(project)
+    client = client_of(ann)
+    html = client.get("/p/heron/annotate/").content.decode()
+    assert [trace for trace in MACHINE_TRACES if trace not in html] == []
+    second = Lease.objects.get(task__text__contains="my phone")
+    assert second.visible["blind"] is False
+    Project.objects.filter(pk=project.pk).update(blind_share=1.0)
+    again = client.get("/p/heron/annotate/").content.decode()
+    assert again.count("The phone does not") == html.count("The phone does not")
+
+
+def test_a_reply_brings_what_the_page_lacks_and_names_what_it_holds_in_vain(
+    project: Project, ann: Member
+) -> None:
+    tasks = [deferred(project, priority=-place) for place in range(5)]
+    client = client_of(ann)
+    html = client.get("/p/heron/annotate/").content.decode()
+    held = list(Lease.objects.order_by("pk"))
+    assert [lease.task for lease in held] == tasks[:3]
+    Task.objects.filter(pk=tasks[2].pk).update(status="resolved")
+    sent = fields(html) | {"choice": "unk:bad_data", "held": [held[1].pk, held[2].pk]}
+    response = client.post("/p/heron/annotate/", sent, headers={"HX-Request": "true"})
+    reply = response.content.decode()
+    assert f'data-gone="{held[2].pk} "' in reply
+    assert re.findall(r'data-task="(\d+)"', reply) == [str(tasks[3].pk), str(tasks[4].pk)]
+    assert held[2] in Lease.objects.all()
+
+
+def test_a_page_of_another_member_sends_nothing(project: Project, ann: Member) -> None:
+    assisted(project)
+    sent = fields(page(ann, "/p/heron/annotate/")) | {"choice": "unk:bad_data"}
+    bob = client_of(make_member(project))
+    for path in ("annotate/", "annotate/undo/", "annotate/hold/"):
+        response = bob.post(f"/p/heron/{path}", sent, headers={"HX-Request": "true"})
+        assert response.status_code == 403
+        assert "Somebody else is signed in" in response.content.decode()
+    assert Annotation.objects.count() == 0
+
+
+def test_an_answer_sent_again_is_saved_whatever_changed_since(
+    project: Project, ann: Member
+) -> None:
+    assisted(project)
+    client = client_of(ann)
+    label = label_of(project, "Change plan")
+    sent = fields(client.get("/p/heron/annotate/").content.decode())
+    sent |= {"choice": f"label:{label.pk}"}
+    for _ in range(2):
+        response = client.post("/p/heron/annotate/", sent, headers={"HX-Request": "true"})
+        assert response.status_code == 200
+        label.retired_at = timezone.now()
+        label.save(update_fields=["retired_at"])
+        Task.objects.update(revision=2)
+    assert Annotation.objects.count() == 1
+
+
+def test_leaving_frees_the_tasks_and_coming_back_shows_the_same(
+    project: Project, ann: Member
+) -> None:
+    Project.objects.filter(pk=project.pk).update(answers_needed=1)
+    assisted(project)
+    client = client_of(ann)
+    client.get("/p/heron/annotate/")
+    lease = Lease.objects.get()
+    assert client.post("/p/heron/annotate/leave/", {"held": [lease.pk]}).status_code == 204
+    assert not Lease.objects.live().exists()
+    client.post("/p/heron/annotate/hold/", {"held": [lease.pk]})
+    assert Lease.objects.live().get().visible == lease.visible
 
 
 def test_an_audit_looks_like_a_blind_task(project: Project) -> None:
@@ -222,7 +302,7 @@ def test_an_audit_looks_like_a_blind_task(project: Project) -> None:
     def skeleton(html: str, task: Task) -> str:
         html = html.replace(task.text, "TEXT")
         html = re.sub(r'(name="csrfmiddlewaretoken"|X-CSRFToken)[^>]*>', "", html)
-        html = re.sub(r'value="[0-9a-f-]{36}"|value="\d+"', "", html)
+        html = re.sub(r'value="[0-9a-f-]{36}"|value="\d*"', "", html)
         return re.sub(r"<b>\d+</b>", "", html)
 
     assert skeleton(audit, draw.task) == skeleton(ordinary, plain)
@@ -320,6 +400,7 @@ def test_taking_back_shows_the_task_again_with_the_answer_marked(
     choice = f"label:{label_of(project, 'Charged twice').pk}"
     client.post("/p/heron/annotate/", sent | {"choice": choice})
     html = client.post("/p/heron/annotate/undo/", headers={"HX-Request": "true"}).content.decode()
+    assert 'class="next again"' in html
     assert "my phone sees no card" in html
     assert f'value="{choice}" data-key="2" data-name="Charged twice" data-chosen' in html
     refused = client.post("/p/heron/annotate/undo/", headers={"HX-Request": "true"})

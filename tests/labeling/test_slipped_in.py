@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from labeling.actions.annotate import undo
-from labeling.actions.lease import next_task
+from labeling.actions.lease import next_task, next_tasks
 from labeling.actions.queues import left_for, slipped_in
 from labeling.actions.resolve import resolve
 from labeling.models import Annotation, Member, Project, Resolution, Task
@@ -113,7 +113,10 @@ def test_a_settled_task_comes_once_to_each(project: Project, ann: Member) -> Non
     assert golds == set(served[:5])
 
 
-def test_what_is_left_goes_down_by_one_whatever_comes(project: Project, ann: Member) -> None:
+@pytest.mark.parametrize("stock", [1, 3])
+def test_what_is_left_goes_down_by_one_whatever_comes(
+    project: Project, ann: Member, stock: int
+) -> None:
     set_to(project, gold_share=0.4, repeat_share=0.3)
     member = Member.objects.get(pk=ann.pk)
     for _ in range(3):
@@ -122,7 +125,8 @@ def test_what_is_left_goes_down_by_one_whatever_comes(project: Project, ann: Mem
     for _ in range(8):
         deferred(project)
     purposes, left = [], [left_for(member, up_to=100)]
-    while lease := next_task(member=member):
+    while leases := next_tasks(member=member, count=stock):
+        lease = leases[0]
         purposes.append(lease.purpose)
         say(ann, lease.task, "a", purpose=lease.purpose, visible=lease.visible)
         left.append(left_for(member, up_to=100))
@@ -181,9 +185,10 @@ def test_where_one_label_is_asked_about_a_settled_task_asks_about_one(
 
 def skeleton(html: str, task: Task) -> str:
     """The page without what differs from task to task anyway."""
+    html = re.sub(r'<template class="next".*?</template>', "", html, flags=re.DOTALL)
     html = html.replace(task.text, "TEXT")
     html = re.sub(r'(name="csrfmiddlewaretoken"|X-CSRFToken)[^>]*>', "", html)
-    html = re.sub(r'value="[0-9a-f-]{36}"|value="\d+"', "", html)
+    html = re.sub(r'value="[0-9a-f-]{36}"|value="\d*"', "", html)
     return re.sub(r"<b>\d+</b>", "", html)
 
 
