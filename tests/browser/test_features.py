@@ -17,6 +17,7 @@ from labeling.models import (
     Skip,
     Task,
 )
+from tests.browser.test_annotate import all_sent
 from tests.labeling.builders import label_of, make_policy, make_run
 from tests.labeling.cast import deferred, ranked
 
@@ -147,6 +148,7 @@ def test_asked_once_more_backspace_brings_the_answer_back(page: Page, tasks: lis
     page.keyboard.press("3")
     expect(page.locator("#text")).to_contain_text("took my money twice")
     expect(asked).to_have_count(0)
+    all_sent(page)
     assert DoubleCheck.objects.get().outcome == "changed"
     assert Resolution.objects.get(current=True).label == label_of(tasks[0].project, "Charged twice")
 
