@@ -117,18 +117,6 @@ GROUPS = (
             ),
             Setting("show_scores", _("Show probabilities"), _("With the help."), words.scores),
             Setting(
-                "allow_bulk",
-                _("Lists of look-alikes"),
-                _("Whether texts that look alike may be confirmed together."),
-                words.bulk,
-            ),
-            Setting(
-                "double_check",
-                _("Ask once more"),
-                _("Where an answer contradicts what a certified policy is sure of."),
-                words.double_check,
-            ),
-            Setting(
                 "blind_share",
                 _("Share of blind tasks"),
                 _("To measure how far people follow the machines. From 0 to 1."),

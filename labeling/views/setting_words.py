@@ -84,22 +84,6 @@ def scores(project: Project) -> str:
     return _("Candidates are shown without probabilities.")
 
 
-def bulk(project: Project) -> str:
-    if not project.allow_bulk:
-        return _("Every text is labeled by itself.")
-    if project.assistance != Assistance.SHOWN:
-        return _("No lists are made, for people do not see what machines say from the start.")
-    return _(
-        "Texts with the same best candidate may be confirmed as a list; none of them is blind."
-    )
-
-
-def double_check(project: Project) -> str:
-    if project.double_check:
-        return _("Who contradicts machines that hold a certificate is asked once to look again.")
-    return _("Nobody is asked to look again.")
-
-
 def blind(project: Project) -> str:
     return one_in(
         project.blind_share,

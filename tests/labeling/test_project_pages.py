@@ -164,6 +164,8 @@ def test_every_setting_stands_on_the_page_in_words(project: Project, admin: Clie
     html = admin.get(SETTINGS_PAGE).content.decode()
     shown = set(SETTINGS) - ELSEWHERE
     assert [name for name in shown if f'-{name}"' not in html] == []
+    named = [name for group in GROUPS for name in group.names]
+    assert sorted(set(named)) == sorted(named), "none stands twice"
     assert "One answer settles a task; nobody looks at it again." in html
     assert "/p/shop/guidelines/edit/" in html
 
