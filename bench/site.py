@@ -45,25 +45,28 @@ class Site:
         return done.stdout
 
     @contextmanager
-    def serving(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The site with worker and beat; yields the parent process once all of it is ready."""
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", f"--port={self.port}"],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
+    def serving(self, *, web_only: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+        """The site, with worker and beat unless `web_only`; yields the parent process once all of
+        it is ready."""
+        line = [sys.executable, "manage.py", "serve", f"--port={self.port}"]
+        if web_only:
+            line = [
+                *(sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--log-level=warning"),
+                *(f"--bind=127.0.0.1:{self.port}", "--workers=2", "--threads=4"),
+            ]
+        process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
-            self._wait_until_ready(process)
+            self._wait_until_ready(process, "/healthz" if web_only else "/readyz")
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], path: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(self.url("/readyz"), timeout=5):
+                with urllib.request.urlopen(self.url(path), timeout=5):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.5)
