@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.formats import number_format
@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 
 from labeling.access import ProjectRequest, Right, page
 from labeling.actions.answers import own_answers
-from labeling.actions.browse import COUNTED, Wanted, hidden_from, matching, walk
+from labeling.actions.browse import COUNTED, Walk, Wanted, hidden_from, matching, walk
 from labeling.actions.lease import see_machines, see_machines_of
 from labeling.models import Annotation, Member, Purpose, Resolution, Source, Task
 from labeling.views.language import language_of
@@ -52,18 +52,20 @@ def tasks(request: ProjectRequest) -> HttpResponse:
     form = TaskFilterForm(request.GET, project=request.project)
     wanted = form.wanted()
     found = matching(request.member, wanted)
-    looked = walk(found, most=PER_PAGE + 1, below=_below(request))
+    below = _below(request)
+    looked = walk(found, most=PER_PAGE + 1, below=below)
     ids = looked.ids[:PER_PAGE]
     is_full = len(looked.ids) > PER_PAGE
     content: dict[str, Any] = {
         "form": form,
         "wanted": wanted,
         "rows": _rows(request.member, ids, wanted),
-        "count": _count(found),
+        # A first page that is not full has looked at all there was time for.
+        "count": _count(walk(found, most=COUNTED + 1) if is_full or below else looked),
         "address": _address(request),
         "older": ids[-1] if is_full else None,
         "go_on": None if is_full else looked.left_at,
-        "is_first": _below(request) is None,
+        "is_first": below is None,
     }
     return render(request, "labeling/tasks.html", shell(request, "tasks", **content))
 
@@ -82,8 +84,7 @@ def _address(request: ProjectRequest) -> str:
     return query.urlencode()
 
 
-def _count(found: QuerySet[Task]) -> str:
-    looked = walk(found, most=COUNTED + 1)
+def _count(looked: Walk) -> str:
     n = len(looked.ids)
     if n > COUNTED:
         return _("over %(n)s tasks") % {"n": number_format(COUNTED, force_grouping=True)}
