@@ -10,911 +10,2693 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Configuration',
+            name="Configuration",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_hash', models.CharField(max_length=64)),
-                ('content', models.JSONField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("content_hash", models.CharField(max_length=64)),
+                ("content", models.JSONField()),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Label',
+            name="Label",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(editable=False, max_length=100, validators=[django.core.validators.RegexValidator('^[^\\s\\x00-\\x1f]{1,100}$')])),
-                ('name', models.CharField(max_length=200)),
-                ('description', models.TextField(blank=True)),
-                ('examples', models.JSONField(blank=True, default=list, help_text='Texts that fit.')),
-                ('counter_examples', models.JSONField(blank=True, default=list, help_text='Texts that look alike but do not fit.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('retired_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        editable=False,
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator("^[^\\s\\x00-\\x1f]{1,100}$")
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "examples",
+                    models.JSONField(blank=True, default=list, help_text="Texts that fit."),
+                ),
+                (
+                    "counter_examples",
+                    models.JSONField(
+                        blank=True, default=list, help_text="Texts that look alike but do not fit."
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("retired_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'ordering': ['project', 'id'],
+                "ordering": ["project", "id"],
             },
         ),
         migrations.CreateModel(
-            name='ModelVersion',
+            name="ModelVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('score_kind', models.CharField(choices=[('logits', 'logits'), ('probabilities', 'probabilities')], max_length=13)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "score_kind",
+                    models.CharField(
+                        choices=[("logits", "logits"), ("probabilities", "probabilities")],
+                        max_length=13,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ['project', '-id'],
+                "ordering": ["project", "-id"],
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
-                ('first_name', models.CharField(blank=True, max_length=150, verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=150, verbose_name='last name')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "A user with that username already exists."},
+                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        max_length=150,
+                        unique=True,
+                        validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
+                        verbose_name="username",
+                    ),
+                ),
+                (
+                    "first_name",
+                    models.CharField(blank=True, max_length=150, verbose_name="first name"),
+                ),
+                (
+                    "last_name",
+                    models.CharField(blank=True, max_length=150, verbose_name="last name"),
+                ),
+                (
+                    "email",
+                    models.EmailField(blank=True, max_length=254, verbose_name="email address"),
+                ),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "date_joined",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="date joined"
+                    ),
+                ),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'user',
-                'verbose_name_plural': 'users',
-                'abstract': False,
+                "verbose_name": "user",
+                "verbose_name_plural": "users",
+                "abstract": False,
             },
             managers=[
-                ('objects', django.contrib.auth.models.UserManager()),
+                ("objects", django.contrib.auth.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='Embedding',
+            name="Embedding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text_hash', models.CharField(max_length=64)),
-                ('encoder', models.CharField(help_text='Fingerprint of the encoder.', max_length=120)),
-                ('vector', models.BinaryField(help_text='Packed little-endian float32.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text_hash", models.CharField(max_length=64)),
+                (
+                    "encoder",
+                    models.CharField(help_text="Fingerprint of the encoder.", max_length=120),
+                ),
+                ("vector", models.BinaryField(help_text="Packed little-endian float32.")),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('text_hash', 'encoder'), name='embedding_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("text_hash", "encoder"), name="embedding_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('worker', models.CharField(max_length=200)),
-                ('queue', models.CharField(max_length=20)),
-                ('beaten_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("worker", models.CharField(max_length=200)),
+                ("queue", models.CharField(max_length=20)),
+                ("beaten_at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('worker', 'queue'), name='heartbeat_once_per_queue')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("worker", "queue"), name="heartbeat_once_per_queue"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Member',
+            name="Member",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='Shown in history; a pseudonym will do.', max_length=150)),
-                ('role', models.CharField(choices=[('admin', 'admin'), ('expert', 'expert'), ('regular', 'regular annotator')], default='regular', max_length=8)),
-                ('is_simulated', models.BooleanField(default=False, help_text='A program that answers like a person, for demonstrations.')),
-                ('joined_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('left_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('user', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='memberships', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Shown in history; a pseudonym will do.", max_length=150
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("admin", "admin"),
+                            ("expert", "expert"),
+                            ("regular", "regular annotator"),
+                        ],
+                        default="regular",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "is_simulated",
+                    models.BooleanField(
+                        default=False,
+                        help_text="A program that answers like a person, for demonstrations.",
+                    ),
+                ),
+                (
+                    "joined_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("left_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="memberships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['project', 'id'],
+                "ordering": ["project", "id"],
             },
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('prefix', models.CharField(help_text='First characters, to recognise it by.', max_length=12)),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('scopes', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
-                ('member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to='labeling.member')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "prefix",
+                    models.CharField(
+                        help_text="First characters, to recognise it by.", max_length=12
+                    ),
+                ),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("scopes", models.JSONField(default=list)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to="labeling.member",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Prediction',
+            name="Prediction",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('scores', models.BinaryField()),
-                ('unknown_mass', models.FloatField(blank=True, null=True)),
-                ('confidence', models.FloatField(help_text='Softmax probability of the best label.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('label', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='predictions', to='labeling.modelversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("scores", models.BinaryField()),
+                ("unknown_mass", models.FloatField(blank=True, null=True)),
+                (
+                    "confidence",
+                    models.FloatField(help_text="Softmax probability of the best label."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "model_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="predictions",
+                        to="labeling.modelversion",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=64, unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('introduction', models.TextField(blank=True, help_text='What the texts are about.')),
-                ('guidelines', models.TextField(blank=True, help_text='Shown to annotators on the key g.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('archived_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('question', models.CharField(choices=[('multiclass', 'which label?'), ('binary', 'does this label hold?')], default='multiclass', help_text='Asked of validators and people: which label, or does the best one hold?', max_length=12)),
-                ('answers_needed', models.PositiveSmallIntegerField(default=2, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(9)])),
-                ('answers_at_most', models.PositiveSmallIntegerField(default=3, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(9)])),
-                ('assistance', models.CharField(choices=[('shown', 'shown'), ('after_first', 'shown after the first answer'), ('hidden', 'hidden')], default='shown', max_length=12)),
-                ('blind_share', models.FloatField(default=0.1, help_text='Share of tasks served blind, to measure anchoring.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('show_scores', models.BooleanField(default=True)),
-                ('allow_conf', models.BooleanField(default=False, help_text='May an answer name several labels?')),
-                ('confirm_answers', models.BooleanField(default=False, help_text='Ask for Enter after a choice.')),
-                ('lease_minutes', models.PositiveSmallIntegerField(default=15, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1440)])),
-                ('audit_share', models.FloatField(default=0.05, help_text='Share of accepted tasks drawn for a blind audit.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('target_accuracy', models.FloatField(default=0.95, help_text='Accuracy that accepted tasks are tuned to reach.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
-                ('allow_outside_hosts', models.BooleanField(default=False, help_text='May texts leave for a validator on another host?')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=64, unique=True)),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "introduction",
+                    models.TextField(blank=True, help_text="What the texts are about."),
+                ),
+                (
+                    "guidelines",
+                    models.TextField(blank=True, help_text="Shown to annotators on the key g."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("archived_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "question",
+                    models.CharField(
+                        choices=[
+                            ("multiclass", "which label?"),
+                            ("binary", "does this label hold?"),
+                        ],
+                        default="multiclass",
+                        help_text="Asked of validators and people: which label, or does the best one hold?",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "answers_needed",
+                    models.PositiveSmallIntegerField(
+                        default=2,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(9),
+                        ],
+                    ),
+                ),
+                (
+                    "answers_at_most",
+                    models.PositiveSmallIntegerField(
+                        default=3,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(9),
+                        ],
+                    ),
+                ),
+                (
+                    "assistance",
+                    models.CharField(
+                        choices=[
+                            ("shown", "shown"),
+                            ("after_first", "shown after the first answer"),
+                            ("hidden", "hidden"),
+                        ],
+                        default="shown",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "blind_share",
+                    models.FloatField(
+                        default=0.1,
+                        help_text="Share of tasks served blind, to measure anchoring.",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                ("show_scores", models.BooleanField(default=True)),
+                (
+                    "allow_conf",
+                    models.BooleanField(
+                        default=False, help_text="May an answer name several labels?"
+                    ),
+                ),
+                (
+                    "confirm_answers",
+                    models.BooleanField(default=False, help_text="Ask for Enter after a choice."),
+                ),
+                (
+                    "lease_minutes",
+                    models.PositiveSmallIntegerField(
+                        default=15,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(1440),
+                        ],
+                    ),
+                ),
+                (
+                    "audit_share",
+                    models.FloatField(
+                        default=0.05,
+                        help_text="Share of accepted tasks drawn for a blind audit.",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                (
+                    "target_accuracy",
+                    models.FloatField(
+                        default=0.95,
+                        help_text="Accuracy that accepted tasks are tuned to reach.",
+                        validators=[
+                            django.core.validators.MinValueValidator(0.0),
+                            django.core.validators.MaxValueValidator(1.0),
+                        ],
+                    ),
+                ),
+                (
+                    "allow_outside_hosts",
+                    models.BooleanField(
+                        default=False, help_text="May texts leave for a validator on another host?"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['slug'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('answers_at_most__gte', models.F('answers_needed'))), name='project_answers_at_most_ge_needed', violation_error_message='“answers at most” is below “answers needed”.'), models.CheckConstraint(condition=models.Q(('blind_share__gte', 0.0), ('blind_share__lte', 1.0)), name='project_blind_share_is_share'), models.CheckConstraint(condition=models.Q(('audit_share__gte', 0.0), ('audit_share__lte', 1.0)), name='project_audit_share_is_share'), models.CheckConstraint(condition=models.Q(('target_accuracy__gte', 0.0), ('target_accuracy__lte', 1.0)), name='project_target_accuracy_is_share')],
+                "ordering": ["slug"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("answers_at_most__gte", models.F("answers_needed"))),
+                        name="project_answers_at_most_ge_needed",
+                        violation_error_message="“answers at most” is below “answers needed”.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("blind_share__gte", 0.0), ("blind_share__lte", 1.0)),
+                        name="project_blind_share_is_share",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("audit_share__gte", 0.0), ("audit_share__lte", 1.0)),
+                        name="project_audit_share_is_share",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("target_accuracy__gte", 0.0), ("target_accuracy__lte", 1.0)
+                        ),
+                        name="project_target_accuracy_is_share",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Policy',
+            name="Policy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField()),
-                ('status', models.CharField(choices=[('draft', 'draft'), ('active', 'active'), ('retired', 'retired')], default='draft', max_length=7)),
-                ('rule', models.JSONField()),
-                ('evidence', models.JSONField(default=dict)),
-                ('certificate', models.JSONField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('activated_at', models.DateTimeField(blank=True, null=True)),
-                ('configuration', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='policies', to='labeling.configuration')),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='policies', to='labeling.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "draft"), ("active", "active"), ("retired", "retired")],
+                        default="draft",
+                        max_length=7,
+                    ),
+                ),
+                ("rule", models.JSONField()),
+                ("evidence", models.JSONField(default=dict)),
+                ("certificate", models.JSONField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("activated_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "configuration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="policies",
+                        to="labeling.configuration",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="policies",
+                        to="labeling.project",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'policies',
-                'ordering': ['project', '-version'],
-            },
-        ),
-        migrations.AddField(
-            model_name='modelversion',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='model_versions', to='labeling.project'),
-        ),
-        migrations.AddField(
-            model_name='member',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='members', to='labeling.project'),
-        ),
-        migrations.CreateModel(
-            name='LabelAlias',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('label', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='aliases', to='labeling.label')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='label_aliases', to='labeling.project')),
-            ],
-            options={
-                'verbose_name_plural': 'label aliases',
-            },
-        ),
-        migrations.AddField(
-            model_name='label',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='labels', to='labeling.project'),
-        ),
-        migrations.CreateModel(
-            name='Event',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('actor', models.CharField(help_text="The member's name, or which machine.", max_length=150)),
-                ('verb', models.CharField(max_length=40)),
-                ('object_type', models.CharField(max_length=40)),
-                ('object_id', models.BigIntegerField()),
-                ('old', models.JSONField(blank=True, null=True)),
-                ('new', models.JSONField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='labeling.member')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='labeling.project')),
-            ],
-            options={
-                'ordering': ['-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Document',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('title', models.CharField(blank=True, max_length=500)),
-                ('text', models.TextField()),
-                ('section', models.CharField(blank=True, max_length=200)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='documents', to='labeling.project')),
-            ],
-            options={
-                'ordering': ['project', 'external_id'],
-            },
-        ),
-        migrations.AddField(
-            model_name='configuration',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='configurations', to='labeling.project'),
-        ),
-        migrations.CreateModel(
-            name='Artifact',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('classifier', 'embedded classifier'), ('reranker', 'reranker'), ('knn', 'nearest labeled texts'), ('cross_encoder', 'cross-encoder'), ('document_index', 'document index')], max_length=16)),
-                ('version', models.PositiveIntegerField()),
-                ('path', models.CharField(help_text='Below the artifacts folder.', max_length=500)),
-                ('digest', models.CharField(max_length=64)),
-                ('data_hash', models.CharField(max_length=64)),
-                ('info', models.JSONField(default=dict)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='labeling.project')),
-            ],
-            options={
-                'ordering': ['project', 'kind', '-version'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Run',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('validate', 'validate'), ('decide', 'decide again')], default='validate', max_length=8)),
-                ('status', models.CharField(choices=[('open', 'open'), ('closed', 'no new tasks'), ('completed', 'completed')], default='open', max_length=9)),
-                ('planned', models.PositiveIntegerField(default=0)),
-                ('note', models.TextField(blank=True, help_text='What a reader should know, in words.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('configuration', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='labeling.configuration')),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='labeling.project')),
-                ('source_run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='decided_again_by', to='labeling.run')),
-            ],
-            options={
-                'ordering': ['-id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Decision',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('question', models.CharField(choices=[('multiclass', 'which label?'), ('binary', 'does this label hold?')], max_length=12)),
-                ('outcome', models.CharField(choices=[('accept', 'accepted'), ('reject', 'label rejected'), ('defer', 'left to people')], max_length=6)),
-                ('confidence', models.FloatField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, choices=[('low_confidence', 'not confident enough'), ('unk', 'the validators think that no candidate fits'), ('no_policy', 'no policy is active'), ('configuration_differs', 'the active policy was fitted for another configuration'), ('no_verdict', 'no validator answered'), ('validator_failed', 'a validator of the policy failed'), ('script', 'written in a script that the encoder was not trained for'), ('benchmark', 'a benchmark task: decided in shadow only'), ('already_decided', 'people have answered it already'), ('machine_failed', 'a machine failed again and again')], max_length=24)),
-                ('detail', models.TextField(blank=True)),
-                ('mode', models.CharField(choices=[('live', 'live'), ('shadow', 'shadow')], default='live', max_length=6)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('policy', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='labeling.policy')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='labeling.run')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='StageTiming',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stage', models.CharField(choices=[('rerank', 'rerank'), ('retrieve', 'retrieve documents'), ('validate', 'validate'), ('decide', 'decide'), ('assist', 'gather documents for people'), ('done', 'done')], max_length=8)),
-                ('tasks', models.PositiveIntegerField(default=0)),
-                ('seconds', models.FloatField(default=0.0)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='timings', to='labeling.run')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Task',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('external_id', models.CharField(max_length=200)),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('text', models.TextField()),
-                ('text_hash', models.CharField(help_text='SHA-256 of the normalised text.', max_length=64)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('hidden_metadata', models.JSONField(blank=True, default=dict)),
-                ('turns', models.JSONField(blank=True, help_text='A conversation: a list of {speaker, text}.', null=True)),
-                ('status', models.CharField(choices=[('processing', 'machines at work'), ('deferred', 'waiting for people'), ('disputed', 'waiting for an expert'), ('resolved', 'resolved')], default='processing', max_length=12)),
-                ('question', models.CharField(choices=[('multiclass', 'which label?'), ('binary', 'does this label hold?')], default='multiclass', max_length=12)),
-                ('priority', models.FloatField(default=0.0, help_text='Higher comes first: how much an answer is worth.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('asked_label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('prediction', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='labeling.prediction')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='labeling.project')),
-            ],
-            options={
-                'ordering': ['id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='SupersededText',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('text', models.TextField()),
-                ('replaced_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='superseded_texts', to='labeling.task')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Retrieved',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('rank', models.PositiveSmallIntegerField(help_text='From 1, the best.')),
-                ('score', models.FloatField()),
-                ('passage', models.TextField()),
-                ('document', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.document')),
-                ('index', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.artifact')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='retrieved', to='labeling.task')),
-            ],
-            options={
-                'ordering': ['task', 'rank'],
-            },
-        ),
-        migrations.CreateModel(
-            name='Resolution',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('outcome', models.CharField(choices=[('label', 'a label'), ('unk', 'nobody can choose'), ('conf', 'several labels fit')], default='label', max_length=5)),
-                ('unk_reason', models.CharField(blank=True, choices=[('none_fits', 'no label fits'), ('no_context', 'not enough context'), ('bad_data', 'bad data'), ('needs_expert', 'needs an expert')], max_length=12)),
-                ('source', models.CharField(choices=[('override', 'override by an expert'), ('adjudicated', 'adjudicated'), ('audit', 'audit correction'), ('benchmark', 'benchmark'), ('agreement', 'agreement of people'), ('single', 'one person'), ('imported', 'imported'), ('duplicate', 'same text as another task'), ('auto', 'accepted by the policy')], max_length=11)),
-                ('current', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('withdrawn_at', models.DateTimeField(blank=True, null=True)),
-                ('withdrawn_reason', models.CharField(blank=True, max_length=200)),
-                ('conf_labels', models.ManyToManyField(blank=True, related_name='+', to='labeling.label')),
-                ('decision', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='resolution', to='labeling.decision')),
-                ('label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='resolutions', to='labeling.label')),
-                ('member', models.ForeignKey(blank=True, help_text='Who settled it, where one person did.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='resolutions', to='labeling.member')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='resolutions', to='labeling.task')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Rejection',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('decision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rejections', to='labeling.decision')),
-                ('label', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rejections', to='labeling.task')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Ranking',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('hard', models.BooleanField(help_text='Unknown without a fitted threshold.', null=True)),
-                ('variance', models.FloatField(blank=True, help_text='Top-k variance, eq. 7.', null=True)),
-                ('flagged_script', models.BooleanField(default=False, help_text='In a script that the encoder was not trained for.')),
-                ('candidates', models.JSONField(help_text='[[label id, probability after reranking, probability before], ...]')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rankings', to='labeling.run')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rankings', to='labeling.task')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='prediction',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='predictions', to='labeling.task'),
-        ),
-        migrations.CreateModel(
-            name='PlanRow',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('stage', models.CharField(choices=[('rerank', 'rerank'), ('retrieve', 'retrieve documents'), ('validate', 'validate'), ('decide', 'decide'), ('assist', 'gather documents for people'), ('done', 'done')], default='rerank', max_length=8)),
-                ('due_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('claimed_by', models.CharField(blank=True, max_length=80)),
-                ('claimed_until', models.DateTimeField(blank=True, null=True)),
-                ('failure', models.TextField(blank=True, help_text='The last failure, in words.')),
-                ('prediction', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.prediction')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='plan_rows', to='labeling.run')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='plan_rows', to='labeling.task')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Lease',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('purpose', models.CharField(choices=[('label', 'label'), ('benchmark', 'benchmark'), ('gold', 'gold'), ('repeat', 'repeat'), ('audit', 'audit'), ('adjudicate', 'adjudicate'), ('onboarding', 'onboarding')], default='label', max_length=10)),
-                ('visible', models.JSONField(default=dict, help_text='What is shown under this lease, fixed when it was given.')),
-                ('leased_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('expires_at', models.DateTimeField()),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='leases', to='labeling.member')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='leases', to='labeling.task')),
-            ],
-        ),
-        migrations.AddField(
-            model_name='decision',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='labeling.task'),
-        ),
-        migrations.CreateModel(
-            name='BenchmarkItem',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text_hash', models.CharField(max_length=64)),
-                ('part', models.CharField(choices=[('fit', 'fit'), ('tune', 'tune'), ('certify', 'certify'), ('test', 'test')], max_length=7)),
-                ('sampling', models.CharField(choices=[('random', 'simple random sample of the stream'), ('stratified', 'stratified'), ('chosen', 'chosen')], max_length=10)),
-                ('inclusion_probability', models.FloatField(blank=True, null=True)),
-                ('reference', models.CharField(choices=[('open', 'not settled yet'), ('label', 'a label'), ('unk', 'nobody can choose'), ('conf', 'several labels fit')], default='open', max_length=5)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('reference_conf_labels', models.ManyToManyField(blank=True, related_name='+', to='labeling.label')),
-                ('reference_label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='benchmark_items', to='labeling.project')),
-                ('task', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='benchmark_item', to='labeling.task')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='AuditDraw',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('probability', models.FloatField(help_text='Of being drawn.')),
-                ('seed', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('answered_at', models.DateTimeField(blank=True, null=True)),
-                ('decision', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='audit_draw', to='labeling.decision')),
-                ('label', models.ForeignKey(help_text='What the machine said, whatever stands now.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='audit_draws', to='labeling.policy')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='audit_draws', to='labeling.task')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Annotation',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('question', models.CharField(choices=[('multiclass', 'which label?'), ('binary', 'does this label hold?')], max_length=12)),
-                ('purpose', models.CharField(choices=[('label', 'label'), ('benchmark', 'benchmark'), ('gold', 'gold'), ('repeat', 'repeat'), ('audit', 'audit'), ('adjudicate', 'adjudicate'), ('onboarding', 'onboarding')], default='label', max_length=10)),
-                ('round', models.PositiveSmallIntegerField(default=1)),
-                ('answer', models.CharField(choices=[('label', 'a label'), ('unk', 'nobody can choose'), ('conf', 'several labels fit'), ('yes', 'yes, it holds'), ('no', 'no, it does not')], max_length=5)),
-                ('unk_reason', models.CharField(blank=True, choices=[('none_fits', 'no label fits'), ('no_context', 'not enough context'), ('bad_data', 'bad data'), ('needs_expert', 'needs an expert')], max_length=12)),
-                ('comment', models.TextField(blank=True)),
-                ('visible', models.JSONField(default=dict, help_text='What the person could see: candidates in order, scores, ...')),
-                ('client_id', models.UUIDField()),
-                ('seconds', models.FloatField(blank=True, help_text='Time on the task.', null=True)),
-                ('current', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('asked_label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('conf_labels', models.ManyToManyField(blank=True, related_name='+', to='labeling.label')),
-                ('label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to='labeling.label')),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to='labeling.member')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='annotations', to='labeling.task')),
-            ],
-            options={
-                'ordering': ['id'],
-            },
-        ),
-        migrations.CreateModel(
-            name='TaxonomyVersion',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('label_ids', models.JSONField()),
-                ('content_hash', models.CharField(help_text='Names, descriptions and examples.', max_length=64)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='taxonomies', to='labeling.project')),
-            ],
-            options={
-                'ordering': ['project', '-number'],
+                "verbose_name_plural": "policies",
+                "ordering": ["project", "-version"],
             },
         ),
         migrations.AddField(
-            model_name='run',
-            name='taxonomy',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='labeling.taxonomyversion'),
+            model_name="modelversion",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="model_versions",
+                to="labeling.project",
+            ),
         ),
         migrations.AddField(
-            model_name='prediction',
-            name='taxonomy',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.taxonomyversion'),
+            model_name="member",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="members",
+                to="labeling.project",
+            ),
         ),
         migrations.CreateModel(
-            name='Validator',
+            name="LabelAlias",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('version', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('knn', 'nearest labeled texts (local, not an LLM)'), ('cross_encoder', 'cross-encoder (local, not an LLM)'), ('llm', 'large language model')], max_length=16)),
-                ('settings', models.JSONField(blank=True, default=dict)),
-                ('uses_documents', models.BooleanField(default=False)),
-                ('active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('artifact', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.artifact')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='validators', to='labeling.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "label",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="aliases",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="label_aliases",
+                        to="labeling.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['project', 'name', '-version'],
+                "verbose_name_plural": "label aliases",
+            },
+        ),
+        migrations.AddField(
+            model_name="label",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="labels",
+                to="labeling.project",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Event",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "actor",
+                    models.CharField(
+                        help_text="The member's name, or which machine.", max_length=150
+                    ),
+                ),
+                ("verb", models.CharField(max_length=40)),
+                ("object_type", models.CharField(max_length=40)),
+                ("object_id", models.BigIntegerField()),
+                ("old", models.JSONField(blank=True, null=True)),
+                ("new", models.JSONField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="labeling.project",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Reasoning',
+            name="Document",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('text', models.TextField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reasonings', to='labeling.task')),
-                ('validator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reasonings', to='labeling.validator')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Verdict',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('question', models.CharField(choices=[('multiclass', 'which label?'), ('binary', 'does this label hold?')], max_length=12)),
-                ('probabilities', models.JSONField(default=dict, help_text='Option to probability; options are label ids, “unk”, “yes”, “no”.')),
-                ('mass', models.FloatField(help_text='Probability mass on the options.', null=True)),
-                ('calls', models.JSONField(blank=True, default=list, help_text='The shifted calls behind it.')),
-                ('route', models.CharField(blank=True, max_length=40)),
-                ('latency_ms', models.FloatField(default=0.0)),
-                ('tokens', models.PositiveIntegerField(default=0)),
-                ('text_was_cut', models.BooleanField(default=False)),
-                ('prompt_hash', models.CharField(blank=True, max_length=64)),
-                ('failure', models.TextField(blank=True, help_text='Why there is no answer, in words.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('asked_label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='verdicts', to='labeling.run')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='verdicts', to='labeling.task')),
-                ('validator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='labeling.validator')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='BenchmarkAnswer',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('question', models.CharField(choices=[('multiclass', 'which label?'), ('binary', 'does this label hold?')], default='multiclass', max_length=12)),
-                ('expert', models.CharField(help_text='Name of the expert, as imported.', max_length=150)),
-                ('answer', models.CharField(max_length=5)),
-                ('current', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='answers', to='labeling.benchmarkitem')),
-                ('asked_label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('conf_labels', models.ManyToManyField(blank=True, related_name='+', to='labeling.label')),
-                ('label', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('member', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='benchmark_answers', to='labeling.member')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("external_id", models.CharField(max_length=200)),
+                ("title", models.CharField(blank=True, max_length=500)),
+                ("text", models.TextField()),
+                ("section", models.CharField(blank=True, max_length=200)),
+                ("content_hash", models.CharField(max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="documents",
+                        to="labeling.project",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('current', True), ('question', 'multiclass')), fields=('item', 'expert'), name='benchmark_answer_one_multiclass'), models.UniqueConstraint(condition=models.Q(('current', True), ('question', 'binary')), fields=('item', 'expert', 'asked_label'), name='benchmark_answer_one_binary'), models.CheckConstraint(condition=models.Q(models.Q(('answer__in', ['label', 'unk', 'conf']), ('asked_label__isnull', True), ('question', 'multiclass')), models.Q(('answer__in', ['yes', 'no', 'unk']), ('asked_label__isnull', False), ('question', 'binary')), _connector='OR'), name='benchmark_answer_fits_question'), models.CheckConstraint(condition=models.Q(models.Q(('answer', 'label'), ('label__isnull', False)), models.Q(models.Q(('answer', 'label'), _negated=True), ('label__isnull', True)), _connector='OR'), name='benchmark_answer_label_iff_label')],
+                "ordering": ["project", "external_id"],
+            },
+        ),
+        migrations.AddField(
+            model_name="configuration",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="configurations",
+                to="labeling.project",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Artifact",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("classifier", "embedded classifier"),
+                            ("reranker", "reranker"),
+                            ("knn", "nearest labeled texts"),
+                            ("cross_encoder", "cross-encoder"),
+                            ("document_index", "document index"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField()),
+                ("path", models.CharField(help_text="Below the artifacts folder.", max_length=500)),
+                ("digest", models.CharField(max_length=64)),
+                ("data_hash", models.CharField(max_length=64)),
+                ("info", models.JSONField(default=dict)),
+                ("active", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="artifacts",
+                        to="labeling.project",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["project", "kind", "-version"],
             },
         ),
         migrations.CreateModel(
-            name='HardThreshold',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('k', models.PositiveSmallIntegerField()),
-                ('threshold', models.FloatField()),
-                ('rows', models.PositiveIntegerField(help_text='Validation rows it was fitted on.')),
-                ('misclassified', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('current', models.BooleanField(default=True)),
-                ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='hard_thresholds', to='labeling.modelversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("validate", "validate"), ("decide", "decide again")],
+                        default="validate",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("closed", "no new tasks"),
+                            ("completed", "completed"),
+                        ],
+                        default="open",
+                        max_length=9,
+                    ),
+                ),
+                ("planned", models.PositiveIntegerField(default=0)),
+                (
+                    "note",
+                    models.TextField(blank=True, help_text="What a reader should know, in words."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "configuration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="labeling.configuration",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="runs",
+                        to="labeling.project",
+                    ),
+                ),
+                (
+                    "source_run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decided_again_by",
+                        to="labeling.run",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('current', True)), fields=('model_version',), name='hard_threshold_one_current'), models.CheckConstraint(condition=models.Q(('misclassified__gte', 1), ('misclassified__lte', models.F('rows'))), name='hard_threshold_from_errors')],
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Decision",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "question",
+                    models.CharField(
+                        choices=[
+                            ("multiclass", "which label?"),
+                            ("binary", "does this label hold?"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("accept", "accepted"),
+                            ("reject", "label rejected"),
+                            ("defer", "left to people"),
+                        ],
+                        max_length=6,
+                    ),
+                ),
+                ("confidence", models.FloatField(blank=True, null=True)),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("low_confidence", "not confident enough"),
+                            ("unk", "the validators think that no candidate fits"),
+                            ("no_policy", "no policy is active"),
+                            (
+                                "configuration_differs",
+                                "the active policy was fitted for another configuration",
+                            ),
+                            ("no_verdict", "no validator answered"),
+                            ("validator_failed", "a validator of the policy failed"),
+                            ("script", "written in a script that the encoder was not trained for"),
+                            ("benchmark", "a benchmark task: decided in shadow only"),
+                            ("already_decided", "people have answered it already"),
+                            ("machine_failed", "a machine failed again and again"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("detail", models.TextField(blank=True)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[("live", "live"), ("shadow", "shadow")],
+                        default="live",
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to="labeling.policy",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="decisions",
+                        to="labeling.run",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="StageTiming",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("rerank", "rerank"),
+                            ("retrieve", "retrieve documents"),
+                            ("validate", "validate"),
+                            ("decide", "decide"),
+                            ("assist", "gather documents for people"),
+                            ("done", "done"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("tasks", models.PositiveIntegerField(default=0)),
+                ("seconds", models.FloatField(default=0.0)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="timings",
+                        to="labeling.run",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Task",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("external_id", models.CharField(max_length=200)),
+                ("revision", models.PositiveIntegerField(default=1)),
+                ("text", models.TextField()),
+                (
+                    "text_hash",
+                    models.CharField(help_text="SHA-256 of the normalised text.", max_length=64),
+                ),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("hidden_metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "turns",
+                    models.JSONField(
+                        blank=True,
+                        help_text="A conversation: a list of {speaker, text}.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("processing", "machines at work"),
+                            ("deferred", "waiting for people"),
+                            ("disputed", "waiting for an expert"),
+                            ("resolved", "resolved"),
+                        ],
+                        default="processing",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "question",
+                    models.CharField(
+                        choices=[
+                            ("multiclass", "which label?"),
+                            ("binary", "does this label hold?"),
+                        ],
+                        default="multiclass",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "priority",
+                    models.FloatField(
+                        default=0.0, help_text="Higher comes first: how much an answer is worth."
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "asked_label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "prediction",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="labeling.prediction",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tasks",
+                        to="labeling.project",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="SupersededText",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("text", models.TextField()),
+                (
+                    "replaced_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="superseded_texts",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Retrieved",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("rank", models.PositiveSmallIntegerField(help_text="From 1, the best.")),
+                ("score", models.FloatField()),
+                ("passage", models.TextField()),
+                (
+                    "document",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="labeling.document",
+                    ),
+                ),
+                (
+                    "index",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="labeling.artifact",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="retrieved",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["task", "rank"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Resolution",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("label", "a label"),
+                            ("unk", "nobody can choose"),
+                            ("conf", "several labels fit"),
+                        ],
+                        default="label",
+                        max_length=5,
+                    ),
+                ),
+                (
+                    "unk_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("none_fits", "no label fits"),
+                            ("no_context", "not enough context"),
+                            ("bad_data", "bad data"),
+                            ("needs_expert", "needs an expert"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("override", "override by an expert"),
+                            ("adjudicated", "adjudicated"),
+                            ("audit", "audit correction"),
+                            ("benchmark", "benchmark"),
+                            ("agreement", "agreement of people"),
+                            ("single", "one person"),
+                            ("imported", "imported"),
+                            ("duplicate", "same text as another task"),
+                            ("auto", "accepted by the policy"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                ("current", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("withdrawn_at", models.DateTimeField(blank=True, null=True)),
+                ("withdrawn_reason", models.CharField(blank=True, max_length=200)),
+                (
+                    "conf_labels",
+                    models.ManyToManyField(blank=True, related_name="+", to="labeling.label"),
+                ),
+                (
+                    "decision",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="resolution",
+                        to="labeling.decision",
+                    ),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="resolutions",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Who settled it, where one person did.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="resolutions",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="resolutions",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Rejection",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "decision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rejections",
+                        to="labeling.decision",
+                    ),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rejections",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Ranking",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "hard",
+                    models.BooleanField(help_text="Unknown without a fitted threshold.", null=True),
+                ),
+                (
+                    "variance",
+                    models.FloatField(blank=True, help_text="Top-k variance, eq. 7.", null=True),
+                ),
+                (
+                    "flagged_script",
+                    models.BooleanField(
+                        default=False, help_text="In a script that the encoder was not trained for."
+                    ),
+                ),
+                (
+                    "candidates",
+                    models.JSONField(
+                        help_text="[[label id, probability after reranking, probability before], ...]"
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rankings",
+                        to="labeling.run",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rankings",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="prediction",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="predictions",
+                to="labeling.task",
+            ),
+        ),
+        migrations.CreateModel(
+            name="PlanRow",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("rerank", "rerank"),
+                            ("retrieve", "retrieve documents"),
+                            ("validate", "validate"),
+                            ("decide", "decide"),
+                            ("assist", "gather documents for people"),
+                            ("done", "done"),
+                        ],
+                        default="rerank",
+                        max_length=8,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("claimed_by", models.CharField(blank=True, max_length=80)),
+                ("claimed_until", models.DateTimeField(blank=True, null=True)),
+                ("failure", models.TextField(blank=True, help_text="The last failure, in words.")),
+                (
+                    "prediction",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="labeling.prediction",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="plan_rows",
+                        to="labeling.run",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="plan_rows",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Lease",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[
+                            ("label", "label"),
+                            ("benchmark", "benchmark"),
+                            ("gold", "gold"),
+                            ("repeat", "repeat"),
+                            ("audit", "audit"),
+                            ("adjudicate", "adjudicate"),
+                            ("onboarding", "onboarding"),
+                        ],
+                        default="label",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "visible",
+                    models.JSONField(
+                        default=dict,
+                        help_text="What is shown under this lease, fixed when it was given.",
+                    ),
+                ),
+                ("leased_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("expires_at", models.DateTimeField()),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="leases",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="leases",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="decision",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="decisions",
+                to="labeling.task",
+            ),
+        ),
+        migrations.CreateModel(
+            name="BenchmarkItem",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text_hash", models.CharField(max_length=64)),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[
+                            ("fit", "fit"),
+                            ("tune", "tune"),
+                            ("certify", "certify"),
+                            ("test", "test"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "sampling",
+                    models.CharField(
+                        choices=[
+                            ("random", "simple random sample of the stream"),
+                            ("stratified", "stratified"),
+                            ("chosen", "chosen"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("inclusion_probability", models.FloatField(blank=True, null=True)),
+                (
+                    "reference",
+                    models.CharField(
+                        choices=[
+                            ("open", "not settled yet"),
+                            ("label", "a label"),
+                            ("unk", "nobody can choose"),
+                            ("conf", "several labels fit"),
+                        ],
+                        default="open",
+                        max_length=5,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "reference_conf_labels",
+                    models.ManyToManyField(blank=True, related_name="+", to="labeling.label"),
+                ),
+                (
+                    "reference_label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="benchmark_items",
+                        to="labeling.project",
+                    ),
+                ),
+                (
+                    "task",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="benchmark_item",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="AuditDraw",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("probability", models.FloatField(help_text="Of being drawn.")),
+                ("seed", models.CharField(max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("answered_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "decision",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="audit_draw",
+                        to="labeling.decision",
+                    ),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        help_text="What the machine said, whatever stands now.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="audit_draws",
+                        to="labeling.policy",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="audit_draws",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Annotation",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "question",
+                    models.CharField(
+                        choices=[
+                            ("multiclass", "which label?"),
+                            ("binary", "does this label hold?"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[
+                            ("label", "label"),
+                            ("benchmark", "benchmark"),
+                            ("gold", "gold"),
+                            ("repeat", "repeat"),
+                            ("audit", "audit"),
+                            ("adjudicate", "adjudicate"),
+                            ("onboarding", "onboarding"),
+                        ],
+                        default="label",
+                        max_length=10,
+                    ),
+                ),
+                ("round", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "answer",
+                    models.CharField(
+                        choices=[
+                            ("label", "a label"),
+                            ("unk", "nobody can choose"),
+                            ("conf", "several labels fit"),
+                            ("yes", "yes, it holds"),
+                            ("no", "no, it does not"),
+                        ],
+                        max_length=5,
+                    ),
+                ),
+                (
+                    "unk_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("none_fits", "no label fits"),
+                            ("no_context", "not enough context"),
+                            ("bad_data", "bad data"),
+                            ("needs_expert", "needs an expert"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("comment", models.TextField(blank=True)),
+                (
+                    "visible",
+                    models.JSONField(
+                        default=dict,
+                        help_text="What the person could see: candidates in order, scores, ...",
+                    ),
+                ),
+                ("client_id", models.UUIDField()),
+                (
+                    "seconds",
+                    models.FloatField(blank=True, help_text="Time on the task.", null=True),
+                ),
+                ("current", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "asked_label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "conf_labels",
+                    models.ManyToManyField(blank=True, related_name="+", to="labeling.label"),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="annotations",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="annotations",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="annotations",
+                        to="labeling.task",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="TaxonomyVersion",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("label_ids", models.JSONField()),
+                (
+                    "content_hash",
+                    models.CharField(help_text="Names, descriptions and examples.", max_length=64),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="taxonomies",
+                        to="labeling.project",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["project", "-number"],
+            },
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="taxonomy",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="runs",
+                to="labeling.taxonomyversion",
+            ),
+        ),
+        migrations.AddField(
+            model_name="prediction",
+            name="taxonomy",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.taxonomyversion",
+            ),
+        ),
+        migrations.CreateModel(
+            name="Validator",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("version", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("knn", "nearest labeled texts (local, not an LLM)"),
+                            ("cross_encoder", "cross-encoder (local, not an LLM)"),
+                            ("llm", "large language model"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("settings", models.JSONField(blank=True, default=dict)),
+                ("uses_documents", models.BooleanField(default=False)),
+                ("active", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "artifact",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.artifact",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="validators",
+                        to="labeling.project",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["project", "name", "-version"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Reasoning",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("text", models.TextField()),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reasonings",
+                        to="labeling.task",
+                    ),
+                ),
+                (
+                    "validator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reasonings",
+                        to="labeling.validator",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Verdict",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "question",
+                    models.CharField(
+                        choices=[
+                            ("multiclass", "which label?"),
+                            ("binary", "does this label hold?"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "probabilities",
+                    models.JSONField(
+                        default=dict,
+                        help_text="Option to probability; options are label ids, “unk”, “yes”, “no”.",
+                    ),
+                ),
+                (
+                    "mass",
+                    models.FloatField(help_text="Probability mass on the options.", null=True),
+                ),
+                (
+                    "calls",
+                    models.JSONField(
+                        blank=True, default=list, help_text="The shifted calls behind it."
+                    ),
+                ),
+                ("route", models.CharField(blank=True, max_length=40)),
+                ("latency_ms", models.FloatField(default=0.0)),
+                ("tokens", models.PositiveIntegerField(default=0)),
+                ("text_was_cut", models.BooleanField(default=False)),
+                ("prompt_hash", models.CharField(blank=True, max_length=64)),
+                (
+                    "failure",
+                    models.TextField(blank=True, help_text="Why there is no answer, in words."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "asked_label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="verdicts",
+                        to="labeling.run",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="verdicts",
+                        to="labeling.task",
+                    ),
+                ),
+                (
+                    "validator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verdicts",
+                        to="labeling.validator",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="BenchmarkAnswer",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "question",
+                    models.CharField(
+                        choices=[
+                            ("multiclass", "which label?"),
+                            ("binary", "does this label hold?"),
+                        ],
+                        default="multiclass",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "expert",
+                    models.CharField(help_text="Name of the expert, as imported.", max_length=150),
+                ),
+                ("answer", models.CharField(max_length=5)),
+                ("current", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="answers",
+                        to="labeling.benchmarkitem",
+                    ),
+                ),
+                (
+                    "asked_label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "conf_labels",
+                    models.ManyToManyField(blank=True, related_name="+", to="labeling.label"),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="benchmark_answers",
+                        to="labeling.member",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("current", True), ("question", "multiclass")),
+                        fields=("item", "expert"),
+                        name="benchmark_answer_one_multiclass",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("current", True), ("question", "binary")),
+                        fields=("item", "expert", "asked_label"),
+                        name="benchmark_answer_one_binary",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("answer__in", ["label", "unk", "conf"]),
+                                ("asked_label__isnull", True),
+                                ("question", "multiclass"),
+                            ),
+                            models.Q(
+                                ("answer__in", ["yes", "no", "unk"]),
+                                ("asked_label__isnull", False),
+                                ("question", "binary"),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="benchmark_answer_fits_question",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("answer", "label"), ("label__isnull", False)),
+                            models.Q(
+                                models.Q(("answer", "label"), _negated=True),
+                                ("label__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="benchmark_answer_label_iff_label",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="HardThreshold",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("k", models.PositiveSmallIntegerField()),
+                ("threshold", models.FloatField()),
+                (
+                    "rows",
+                    models.PositiveIntegerField(help_text="Validation rows it was fitted on."),
+                ),
+                ("misclassified", models.PositiveIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("current", models.BooleanField(default=True)),
+                (
+                    "model_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="hard_thresholds",
+                        to="labeling.modelversion",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("current", True)),
+                        fields=("model_version",),
+                        name="hard_threshold_one_current",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("misclassified__gte", 1), ("misclassified__lte", models.F("rows"))
+                        ),
+                        name="hard_threshold_from_errors",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.UniqueConstraint(fields=('project', 'version'), name='policy_version_once'),
+            model_name="policy",
+            constraint=models.UniqueConstraint(
+                fields=("project", "version"), name="policy_version_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'active')), fields=('project',), name='policy_one_active'),
+            model_name="policy",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "active")),
+                fields=("project",),
+                name="policy_one_active",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='modelversion',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='model_version_once'),
+            model_name="modelversion",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name"), name="model_version_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='modelversion',
-            constraint=models.CheckConstraint(condition=models.Q(('score_kind__in', ['logits', 'probabilities'])), name='score_kind_known'),
+            model_name="modelversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("score_kind__in", ["logits", "probabilities"])),
+                name="score_kind_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.UniqueConstraint(condition=models.Q(('user__isnull', False)), fields=('project', 'user'), name='member_once_per_project'),
+            model_name="member",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("user__isnull", False)),
+                fields=("project", "user"),
+                name="member_once_per_project",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['admin', 'expert', 'regular'])), name='member_role_known'),
+            model_name="member",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role__in", ["admin", "expert", "regular"])),
+                name="member_role_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='labelalias',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='label_alias_once_per_project'),
+            model_name="labelalias",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name"), name="label_alias_once_per_project"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.UniqueConstraint(fields=('project', 'key'), name='label_key_once_per_project'),
+            model_name="label",
+            constraint=models.UniqueConstraint(
+                fields=("project", "key"), name="label_key_once_per_project"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.UniqueConstraint(condition=models.Q(('retired_at__isnull', True)), fields=('project', 'name'), name='label_name_once_per_project'),
+            model_name="label",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("retired_at__isnull", True)),
+                fields=("project", "name"),
+                name="label_name_once_per_project",
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['object_type', 'object_id', 'id'], name='event_of_object'),
+            model_name="event",
+            index=models.Index(fields=["object_type", "object_id", "id"], name="event_of_object"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['project', '-id'], name='event_of_project'),
+            model_name="event",
+            index=models.Index(fields=["project", "-id"], name="event_of_project"),
         ),
         migrations.AddConstraint(
-            model_name='document',
-            constraint=models.UniqueConstraint(fields=('project', 'external_id'), name='document_external_id_once'),
+            model_name="document",
+            constraint=models.UniqueConstraint(
+                fields=("project", "external_id"), name="document_external_id_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='configuration',
-            constraint=models.UniqueConstraint(fields=('project', 'content_hash'), name='configuration_once_per_content'),
+            model_name="configuration",
+            constraint=models.UniqueConstraint(
+                fields=("project", "content_hash"), name="configuration_once_per_content"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.UniqueConstraint(fields=('project', 'kind', 'version'), name='artifact_version_once'),
+            model_name="artifact",
+            constraint=models.UniqueConstraint(
+                fields=("project", "kind", "version"), name="artifact_version_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.UniqueConstraint(condition=models.Q(('active', True)), fields=('project', 'kind'), name='artifact_one_active_per_kind'),
+            model_name="artifact",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("active", True)),
+                fields=("project", "kind"),
+                name="artifact_one_active_per_kind",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='stagetiming',
-            constraint=models.UniqueConstraint(fields=('run', 'stage'), name='timing_once'),
+            model_name="stagetiming",
+            constraint=models.UniqueConstraint(fields=("run", "stage"), name="timing_once"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['project', 'status', '-priority', 'id'], name='task_queue'),
+            model_name="task",
+            index=models.Index(fields=["project", "status", "-priority", "id"], name="task_queue"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['project', 'text_hash'], name='task_duplicates'),
+            model_name="task",
+            index=models.Index(fields=["project", "text_hash"], name="task_duplicates"),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.UniqueConstraint(fields=('project', 'external_id'), name='task_external_id_once_per_project'),
+            model_name="task",
+            constraint=models.UniqueConstraint(
+                fields=("project", "external_id"), name="task_external_id_once_per_project"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['processing', 'deferred', 'disputed', 'resolved'])), name='task_status_known'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["processing", "deferred", "disputed", "resolved"])
+                ),
+                name="task_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('asked_label__isnull', True), ('question', 'multiclass')), models.Q(('asked_label__isnull', False), ('question', 'binary')), _connector='OR'), name='task_binary_names_its_label'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("asked_label__isnull", True), ("question", "multiclass")),
+                    models.Q(("asked_label__isnull", False), ("question", "binary")),
+                    _connector="OR",
+                ),
+                name="task_binary_names_its_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(('revision__gte', 1)), name='task_revision_from_one'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("revision__gte", 1)), name="task_revision_from_one"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='supersededtext',
-            constraint=models.UniqueConstraint(fields=('task', 'revision'), name='superseded_text_once'),
+            model_name="supersededtext",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision"), name="superseded_text_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='retrieved',
-            constraint=models.UniqueConstraint(fields=('task', 'revision', 'index', 'rank'), name='retrieved_rank_once'),
+            model_name="retrieved",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision", "index", "rank"), name="retrieved_rank_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.UniqueConstraint(condition=models.Q(('current', True)), fields=('task',), name='resolution_one_current'),
+            model_name="resolution",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("current", True)),
+                fields=("task",),
+                name="resolution_one_current",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(('source__in', ['override', 'adjudicated', 'audit', 'benchmark', 'agreement', 'single', 'imported', 'duplicate', 'auto'])), name='resolution_source_known'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "source__in",
+                        [
+                            "override",
+                            "adjudicated",
+                            "audit",
+                            "benchmark",
+                            "agreement",
+                            "single",
+                            "imported",
+                            "duplicate",
+                            "auto",
+                        ],
+                    )
+                ),
+                name="resolution_source_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('decision__isnull', False), ('outcome', 'label'), ('source', 'auto')), models.Q(models.Q(('source', 'auto'), _negated=True), ('decision__isnull', True)), _connector='OR'), name='resolution_auto_has_decision_and_label'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("decision__isnull", False), ("outcome", "label"), ("source", "auto")),
+                    models.Q(
+                        models.Q(("source", "auto"), _negated=True), ("decision__isnull", True)
+                    ),
+                    _connector="OR",
+                ),
+                name="resolution_auto_has_decision_and_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('label__isnull', False), ('outcome', 'label')), models.Q(models.Q(('outcome', 'label'), _negated=True), ('label__isnull', True)), _connector='OR'), name='resolution_label_iff_label'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("label__isnull", False), ("outcome", "label")),
+                    models.Q(
+                        models.Q(("outcome", "label"), _negated=True), ("label__isnull", True)
+                    ),
+                    _connector="OR",
+                ),
+                name="resolution_label_iff_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resolution',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('current', True), ('withdrawn_at__isnull', True)), models.Q(('current', False), ('withdrawn_at__isnull', False), ('withdrawn_reason__gt', '')), _connector='OR'), name='resolution_withdrawn_says_when_and_why'),
+            model_name="resolution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("current", True), ("withdrawn_at__isnull", True)),
+                    models.Q(
+                        ("current", False),
+                        ("withdrawn_at__isnull", False),
+                        ("withdrawn_reason__gt", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="resolution_withdrawn_says_when_and_why",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rejection',
-            constraint=models.UniqueConstraint(fields=('task', 'revision', 'label'), name='rejection_once'),
+            model_name="rejection",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision", "label"), name="rejection_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='ranking',
-            constraint=models.UniqueConstraint(fields=('run', 'task', 'revision'), name='ranking_once'),
+            model_name="ranking",
+            constraint=models.UniqueConstraint(
+                fields=("run", "task", "revision"), name="ranking_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='planrow',
-            index=models.Index(condition=models.Q(('stage', 'done'), _negated=True), fields=['stage', 'due_at', 'id'], name='plan_due'),
+            model_name="planrow",
+            index=models.Index(
+                condition=models.Q(("stage", "done"), _negated=True),
+                fields=["stage", "due_at", "id"],
+                name="plan_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='planrow',
-            index=models.Index(fields=['run', 'stage'], name='plan_progress'),
+            model_name="planrow",
+            index=models.Index(fields=["run", "stage"], name="plan_progress"),
         ),
         migrations.AddIndex(
-            model_name='planrow',
-            index=models.Index(condition=models.Q(('claimed_by', ''), _negated=True), fields=['claimed_by'], name='plan_claims'),
+            model_name="planrow",
+            index=models.Index(
+                condition=models.Q(("claimed_by", ""), _negated=True),
+                fields=["claimed_by"],
+                name="plan_claims",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planrow',
-            constraint=models.UniqueConstraint(fields=('run', 'task'), name='plan_row_once_per_run'),
+            model_name="planrow",
+            constraint=models.UniqueConstraint(
+                fields=("run", "task"), name="plan_row_once_per_run"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planrow',
-            constraint=models.CheckConstraint(condition=models.Q(('stage__in', ['rerank', 'retrieve', 'validate', 'decide', 'assist', 'done'])), name='plan_stage_known'),
+            model_name="planrow",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("stage__in", ["rerank", "retrieve", "validate", "decide", "assist", "done"])
+                ),
+                name="plan_stage_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='lease',
-            index=models.Index(fields=['member', 'expires_at'], name='lease_of_member'),
+            model_name="lease",
+            index=models.Index(fields=["member", "expires_at"], name="lease_of_member"),
         ),
         migrations.AddConstraint(
-            model_name='lease',
-            constraint=models.UniqueConstraint(fields=('task', 'member', 'purpose'), name='lease_once'),
+            model_name="lease",
+            constraint=models.UniqueConstraint(
+                fields=("task", "member", "purpose"), name="lease_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='decision',
-            index=models.Index(fields=['run', 'outcome', 'mode'], name='decision_progress'),
+            model_name="decision",
+            index=models.Index(fields=["run", "outcome", "mode"], name="decision_progress"),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(condition=models.Q(('mode', 'live')), fields=('run', 'task', 'revision'), name='decision_live_once_per_run'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("mode", "live")),
+                fields=("run", "task", "revision"),
+                name="decision_live_once_per_run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(condition=models.Q(('mode', 'shadow')), fields=('run', 'task', 'revision', 'policy'), name='decision_shadow_once_per_policy'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("mode", "shadow")),
+                fields=("run", "task", "revision", "policy"),
+                name="decision_shadow_once_per_policy",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'defer'), ('reason__gt', '')), models.Q(('confidence__isnull', False), ('label__isnull', False), ('outcome__in', ['accept', 'reject']), ('policy__isnull', False), ('reason', '')), _connector='OR'), name='decision_accepts_a_label_or_says_why'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("outcome", "defer"), ("reason__gt", "")),
+                    models.Q(
+                        ("confidence__isnull", False),
+                        ("label__isnull", False),
+                        ("outcome__in", ["accept", "reject"]),
+                        ("policy__isnull", False),
+                        ("reason", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="decision_accepts_a_label_or_says_why",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'reject'), _negated=True), ('question', 'binary'), _connector='OR'), name='decision_rejects_only_when_asked'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("outcome", "reject"), _negated=True),
+                    ("question", "binary"),
+                    _connector="OR",
+                ),
+                name="decision_rejects_only_when_asked",
+            ),
         ),
         migrations.AddIndex(
-            model_name='benchmarkitem',
-            index=models.Index(fields=['project', 'part'], name='benchmark_parts'),
+            model_name="benchmarkitem",
+            index=models.Index(fields=["project", "part"], name="benchmark_parts"),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkitem',
-            constraint=models.UniqueConstraint(fields=('project', 'text_hash'), name='benchmark_text_in_one_place'),
+            model_name="benchmarkitem",
+            constraint=models.UniqueConstraint(
+                fields=("project", "text_hash"), name="benchmark_text_in_one_place"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkitem',
-            constraint=models.CheckConstraint(condition=models.Q(('part__in', ['fit', 'tune', 'certify', 'test'])), name='benchmark_part_known'),
+            model_name="benchmarkitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("part__in", ["fit", "tune", "certify", "test"])),
+                name="benchmark_part_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkitem',
-            constraint=models.CheckConstraint(condition=models.Q(('sampling__in', ['random', 'stratified', 'chosen'])), name='benchmark_sampling_known'),
+            model_name="benchmarkitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("sampling__in", ["random", "stratified", "chosen"])),
+                name="benchmark_sampling_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkitem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('reference', 'label'), ('reference_label__isnull', False)), models.Q(models.Q(('reference', 'label'), _negated=True), ('reference_label__isnull', True)), _connector='OR'), name='benchmark_reference_label_iff_label'),
+            model_name="benchmarkitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("reference", "label"), ("reference_label__isnull", False)),
+                    models.Q(
+                        models.Q(("reference", "label"), _negated=True),
+                        ("reference_label__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="benchmark_reference_label_iff_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='auditdraw',
-            constraint=models.CheckConstraint(condition=models.Q(('probability__gt', 0.0), ('probability__lte', 1.0)), name='audit_probability_positive'),
+            model_name="auditdraw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("probability__gt", 0.0), ("probability__lte", 1.0)),
+                name="audit_probability_positive",
+            ),
         ),
         migrations.AddIndex(
-            model_name='annotation',
-            index=models.Index(fields=['member', '-id'], name='annotation_history'),
+            model_name="annotation",
+            index=models.Index(fields=["member", "-id"], name="annotation_history"),
         ),
         migrations.AddIndex(
-            model_name='annotation',
-            index=models.Index(fields=['task', 'member'], name='annotation_own'),
+            model_name="annotation",
+            index=models.Index(fields=["task", "member"], name="annotation_own"),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.UniqueConstraint(condition=models.Q(('current', True), ('question', 'multiclass')), fields=('task', 'revision', 'member', 'purpose', 'round'), name='annotation_one_current_multiclass'),
+            model_name="annotation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("current", True), ("question", "multiclass")),
+                fields=("task", "revision", "member", "purpose", "round"),
+                name="annotation_one_current_multiclass",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.UniqueConstraint(condition=models.Q(('current', True), ('question', 'binary')), fields=('task', 'revision', 'member', 'asked_label', 'purpose', 'round'), name='annotation_one_current_binary'),
+            model_name="annotation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("current", True), ("question", "binary")),
+                fields=("task", "revision", "member", "asked_label", "purpose", "round"),
+                name="annotation_one_current_binary",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.UniqueConstraint(fields=('member', 'client_id'), name='annotation_client_id_once'),
+            model_name="annotation",
+            constraint=models.UniqueConstraint(
+                fields=("member", "client_id"), name="annotation_client_id_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('answer__in', ['label', 'unk', 'conf']), ('asked_label__isnull', True), ('question', 'multiclass')), models.Q(('answer__in', ['yes', 'no', 'unk']), ('asked_label__isnull', False), ('question', 'binary')), _connector='OR'), name='annotation_answer_fits_question'),
+            model_name="annotation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("answer__in", ["label", "unk", "conf"]),
+                        ("asked_label__isnull", True),
+                        ("question", "multiclass"),
+                    ),
+                    models.Q(
+                        ("answer__in", ["yes", "no", "unk"]),
+                        ("asked_label__isnull", False),
+                        ("question", "binary"),
+                    ),
+                    _connector="OR",
+                ),
+                name="annotation_answer_fits_question",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('answer', 'label'), ('label__isnull', False)), models.Q(models.Q(('answer', 'label'), _negated=True), ('label__isnull', True)), _connector='OR'), name='annotation_label_iff_label'),
+            model_name="annotation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("answer", "label"), ("label__isnull", False)),
+                    models.Q(models.Q(("answer", "label"), _negated=True), ("label__isnull", True)),
+                    _connector="OR",
+                ),
+                name="annotation_label_iff_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='annotation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('answer', 'unk'), ('unk_reason__in', ['none_fits', 'no_context', 'bad_data', 'needs_expert'])), models.Q(models.Q(('answer', 'unk'), _negated=True), ('unk_reason', '')), _connector='OR'), name='annotation_unk_has_reason'),
+            model_name="annotation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("answer", "unk"),
+                        ("unk_reason__in", ["none_fits", "no_context", "bad_data", "needs_expert"]),
+                    ),
+                    models.Q(models.Q(("answer", "unk"), _negated=True), ("unk_reason", "")),
+                    _connector="OR",
+                ),
+                name="annotation_unk_has_reason",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='taxonomyversion',
-            constraint=models.UniqueConstraint(fields=('project', 'number'), name='taxonomy_number_once'),
+            model_name="taxonomyversion",
+            constraint=models.UniqueConstraint(
+                fields=("project", "number"), name="taxonomy_number_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'validate'), ('status', 'open')), fields=('configuration',), name='run_one_open_per_configuration'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "validate"), ("status", "open")),
+                fields=("configuration",),
+                name="run_one_open_per_configuration",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'validate'), ('source_run__isnull', True)), models.Q(('kind', 'decide'), ('source_run__isnull', False)), _connector='OR'), name='run_decide_names_its_source'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "validate"), ("source_run__isnull", True)),
+                    models.Q(("kind", "decide"), ("source_run__isnull", False)),
+                    _connector="OR",
+                ),
+                name="run_decide_names_its_source",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('completed_at__isnull', False), ('status', 'completed')), models.Q(models.Q(('status', 'completed'), _negated=True), ('completed_at__isnull', True)), _connector='OR'), name='run_completed_has_time'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("completed_at__isnull", False), ("status", "completed")),
+                    models.Q(
+                        models.Q(("status", "completed"), _negated=True),
+                        ("completed_at__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="run_completed_has_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='prediction',
-            constraint=models.UniqueConstraint(fields=('task', 'revision', 'model_version'), name='prediction_once'),
+            model_name="prediction",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision", "model_version"), name="prediction_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='prediction',
-            constraint=models.CheckConstraint(condition=models.Q(('confidence__gte', 0.0), ('confidence__lte', 1.0)), name='prediction_confidence_is_probability'),
+            model_name="prediction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("confidence__gte", 0.0), ("confidence__lte", 1.0)),
+                name="prediction_confidence_is_probability",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='validator',
-            constraint=models.UniqueConstraint(fields=('project', 'name', 'version'), name='validator_version_once'),
+            model_name="validator",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name", "version"), name="validator_version_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='validator',
-            constraint=models.UniqueConstraint(condition=models.Q(('active', True)), fields=('project', 'name'), name='validator_one_active_version'),
+            model_name="validator",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("active", True)),
+                fields=("project", "name"),
+                name="validator_one_active_version",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='validator',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'llm'), ('artifact__isnull', False), _connector='OR'), name='validator_local_has_artifact'),
+            model_name="validator",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind", "llm"), ("artifact__isnull", False), _connector="OR"),
+                name="validator_local_has_artifact",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reasoning',
-            constraint=models.UniqueConstraint(fields=('task', 'revision', 'validator'), name='reasoning_once'),
+            model_name="reasoning",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision", "validator"), name="reasoning_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='verdict',
-            index=models.Index(fields=['run', 'validator'], name='verdict_progress'),
+            model_name="verdict",
+            index=models.Index(fields=["run", "validator"], name="verdict_progress"),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.UniqueConstraint(condition=models.Q(('question', 'multiclass')), fields=('task', 'revision', 'run', 'validator'), name='verdict_once_multiclass'),
+            model_name="verdict",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("question", "multiclass")),
+                fields=("task", "revision", "run", "validator"),
+                name="verdict_once_multiclass",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.UniqueConstraint(condition=models.Q(('question', 'binary')), fields=('task', 'revision', 'run', 'validator', 'asked_label'), name='verdict_once_binary'),
+            model_name="verdict",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("question", "binary")),
+                fields=("task", "revision", "run", "validator", "asked_label"),
+                name="verdict_once_binary",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('asked_label__isnull', True), ('question', 'multiclass')), models.Q(('asked_label__isnull', False), ('question', 'binary')), _connector='OR'), name='verdict_binary_names_its_label'),
+            model_name="verdict",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("asked_label__isnull", True), ("question", "multiclass")),
+                    models.Q(("asked_label__isnull", False), ("question", "binary")),
+                    _connector="OR",
+                ),
+                name="verdict_binary_names_its_label",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('failure__gt', ''), ('mass__isnull', True)), models.Q(('failure', ''), ('mass__gte', 0.0), ('mass__isnull', False), ('mass__lte', 1.000001)), _connector='OR'), name='verdict_answers_or_fails'),
+            model_name="verdict",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("failure__gt", ""), ("mass__isnull", True)),
+                    models.Q(
+                        ("failure", ""),
+                        ("mass__gte", 0.0),
+                        ("mass__isnull", False),
+                        ("mass__lte", 1.000001),
+                    ),
+                    _connector="OR",
+                ),
+                name="verdict_answers_or_fails",
+            ),
         ),
     ]

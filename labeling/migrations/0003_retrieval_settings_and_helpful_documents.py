@@ -7,96 +7,166 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0002_reranker_report'),
+        ("labeling", "0002_reranker_report"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HelpfulDocument',
+            name="HelpfulDocument",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.RemoveConstraint(
-            model_name='retrieved',
-            name='retrieved_rank_once',
+            model_name="retrieved",
+            name="retrieved_rank_once",
         ),
         migrations.AddField(
-            model_name='document',
-            name='removed_at',
+            model_name="document",
+            name="removed_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='project',
-            name='documents_found',
-            field=models.PositiveSmallIntegerField(default=25, help_text='How many documents are looked at, to choose the best of.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)]),
+            model_name="project",
+            name="documents_found",
+            field=models.PositiveSmallIntegerField(
+                default=25,
+                help_text="How many documents are looked at, to choose the best of.",
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(100),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='documents_kept',
-            field=models.PositiveSmallIntegerField(default=5, help_text='How many documents are shown to people and validators.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(25)]),
+            model_name="project",
+            name="documents_kept",
+            field=models.PositiveSmallIntegerField(
+                default=5,
+                help_text="How many documents are shown to people and validators.",
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(25),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='least_similarity',
-            field=models.FloatField(default=0.0, help_text='Documents less similar to what they are looked up for are left out (cosine).', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="least_similarity",
+            field=models.FloatField(
+                default=0.0,
+                help_text="Documents less similar to what they are looked up for are left out (cosine).",
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='retrieve_for',
-            field=models.CharField(choices=[('text', 'the text'), ('labels', "the candidates' names and descriptions")], default='text', help_text='What documents are looked up for. The candidates find worse ones.', max_length=6),
+            model_name="project",
+            name="retrieve_for",
+            field=models.CharField(
+                choices=[
+                    ("text", "the text"),
+                    ("labels", "the candidates' names and descriptions"),
+                ],
+                default="text",
+                help_text="What documents are looked up for. The candidates find worse ones.",
+                max_length=6,
+            ),
         ),
         migrations.AddField(
-            model_name='retrieved',
-            name='method',
+            model_name="retrieved",
+            name="method",
             field=models.CharField(blank=True, max_length=64),
         ),
         migrations.AlterField(
-            model_name='artifact',
-            name='kind',
-            field=models.CharField(choices=[('classifier', 'embedded classifier'), ('reranker', 'reranker'), ('knn', 'nearest labeled texts'), ('cross_encoder', 'cross-encoder'), ('document_index', 'document index'), ('document_reranker', 'reranker of documents')], max_length=24),
+            model_name="artifact",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("classifier", "embedded classifier"),
+                    ("reranker", "reranker"),
+                    ("knn", "nearest labeled texts"),
+                    ("cross_encoder", "cross-encoder"),
+                    ("document_index", "document index"),
+                    ("document_reranker", "reranker of documents"),
+                ],
+                max_length=24,
+            ),
         ),
         migrations.AlterField(
-            model_name='ranking',
-            name='candidates',
-            field=models.JSONField(help_text='[[label id, probability after reranking, probability before, cosine of text and label in the semantic map or null], ...]'),
+            model_name="ranking",
+            name="candidates",
+            field=models.JSONField(
+                help_text="[[label id, probability after reranking, probability before, cosine of text and label in the semantic map or null], ...]"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('documents_found__gte', models.F('documents_kept'))), name='project_documents_found_ge_kept', violation_error_message='“documents found” is below “documents kept”.'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("documents_found__gte", models.F("documents_kept"))),
+                name="project_documents_found_ge_kept",
+                violation_error_message="“documents found” is below “documents kept”.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('least_similarity__gte', 0.0), ('least_similarity__lte', 1.0)), name='project_least_similarity_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("least_similarity__gte", 0.0), ("least_similarity__lte", 1.0)),
+                name="project_least_similarity_is_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='retrieved',
-            constraint=models.UniqueConstraint(fields=('task', 'revision', 'index', 'method', 'rank'), name='retrieved_rank_once'),
+            model_name="retrieved",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision", "index", "method", "rank"), name="retrieved_rank_once"
+            ),
         ),
         migrations.AddField(
-            model_name='helpfuldocument',
-            name='document',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.document'),
+            model_name="helpfuldocument",
+            name="document",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="labeling.document",
+            ),
         ),
         migrations.AddField(
-            model_name='helpfuldocument',
-            name='member',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member'),
+            model_name="helpfuldocument",
+            name="member",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="labeling.member"
+            ),
         ),
         migrations.AddField(
-            model_name='helpfuldocument',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='helpful_documents', to='labeling.task'),
+            model_name="helpfuldocument",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="helpful_documents",
+                to="labeling.task",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='helpfuldocument',
-            constraint=models.UniqueConstraint(fields=('task', 'revision', 'member', 'document'), name='helpful_document_once_per_member'),
+            model_name="helpfuldocument",
+            constraint=models.UniqueConstraint(
+                fields=("task", "revision", "member", "document"),
+                name="helpful_document_once_per_member",
+            ),
         ),
     ]

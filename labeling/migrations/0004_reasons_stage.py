@@ -4,28 +4,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0003_retrieval_settings_and_helpful_documents'),
+        ("labeling", "0003_retrieval_settings_and_helpful_documents"),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='planrow',
-            name='plan_stage_known',
+            model_name="planrow",
+            name="plan_stage_known",
         ),
         migrations.AlterField(
-            model_name='planrow',
-            name='stage',
-            field=models.CharField(choices=[('rerank', 'rerank'), ('retrieve', 'retrieve documents'), ('validate', 'validate'), ('decide', 'decide'), ('assist', 'gather documents for people'), ('reason', 'ask LLMs for reasons'), ('done', 'done')], default='rerank', max_length=8),
+            model_name="planrow",
+            name="stage",
+            field=models.CharField(
+                choices=[
+                    ("rerank", "rerank"),
+                    ("retrieve", "retrieve documents"),
+                    ("validate", "validate"),
+                    ("decide", "decide"),
+                    ("assist", "gather documents for people"),
+                    ("reason", "ask LLMs for reasons"),
+                    ("done", "done"),
+                ],
+                default="rerank",
+                max_length=8,
+            ),
         ),
         migrations.AlterField(
-            model_name='stagetiming',
-            name='stage',
-            field=models.CharField(choices=[('rerank', 'rerank'), ('retrieve', 'retrieve documents'), ('validate', 'validate'), ('decide', 'decide'), ('assist', 'gather documents for people'), ('reason', 'ask LLMs for reasons'), ('done', 'done')], max_length=8),
+            model_name="stagetiming",
+            name="stage",
+            field=models.CharField(
+                choices=[
+                    ("rerank", "rerank"),
+                    ("retrieve", "retrieve documents"),
+                    ("validate", "validate"),
+                    ("decide", "decide"),
+                    ("assist", "gather documents for people"),
+                    ("reason", "ask LLMs for reasons"),
+                    ("done", "done"),
+                ],
+                max_length=8,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='planrow',
-            constraint=models.CheckConstraint(condition=models.Q(('stage__in', ['rerank', 'retrieve', 'validate', 'decide', 'assist', 'reason', 'done'])), name='plan_stage_known'),
+            model_name="planrow",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "stage__in",
+                        ["rerank", "retrieve", "validate", "decide", "assist", "reason", "done"],
+                    )
+                ),
+                name="plan_stage_known",
+            ),
         ),
     ]

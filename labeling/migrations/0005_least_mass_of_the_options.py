@@ -5,24 +5,52 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0004_reasons_stage'),
+        ("labeling", "0004_reasons_stage"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='project',
-            name='least_mass',
-            field=models.FloatField(default=0.5, help_text='Least share of its probability that a validator has to give to the options, for its answer to count. Below it the validator wanted to say something else.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="least_mass",
+            field=models.FloatField(
+                default=0.5,
+                help_text="Least share of its probability that a validator has to give to the options, for its answer to count. Below it the validator wanted to say something else.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AlterField(
-            model_name='decision',
-            name='reason',
-            field=models.CharField(blank=True, choices=[('low_confidence', 'not confident enough'), ('unk', 'the validators think that no candidate fits'), ('low_mass', 'a validator wanted to say something else than the options'), ('no_policy', 'no policy is active'), ('configuration_differs', 'the active policy was fitted for another configuration'), ('no_verdict', 'no validator answered'), ('validator_failed', 'a validator of the policy failed'), ('script', 'written in a script that the encoder was not trained for'), ('benchmark', 'a benchmark task: decided in shadow only'), ('already_decided', 'people have answered it already'), ('machine_failed', 'a machine failed again and again')], max_length=24),
+            model_name="decision",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("low_confidence", "not confident enough"),
+                    ("unk", "the validators think that no candidate fits"),
+                    ("low_mass", "a validator wanted to say something else than the options"),
+                    ("no_policy", "no policy is active"),
+                    (
+                        "configuration_differs",
+                        "the active policy was fitted for another configuration",
+                    ),
+                    ("no_verdict", "no validator answered"),
+                    ("validator_failed", "a validator of the policy failed"),
+                    ("script", "written in a script that the encoder was not trained for"),
+                    ("benchmark", "a benchmark task: decided in shadow only"),
+                    ("already_decided", "people have answered it already"),
+                    ("machine_failed", "a machine failed again and again"),
+                ],
+                max_length=24,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('least_mass__gte', 0.0), ('least_mass__lte', 1.0)), name='project_least_mass_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("least_mass__gte", 0.0), ("least_mass__lte", 1.0)),
+                name="project_least_mass_is_share",
+            ),
         ),
     ]

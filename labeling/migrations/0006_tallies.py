@@ -6,39 +6,89 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0005_least_mass_of_the_options'),
+        ("labeling", "0005_least_mass_of_the_options"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='StreamSample',
+            name="StreamSample",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seed', models.PositiveBigIntegerField()),
-                ('population', models.PositiveIntegerField(help_text='Tasks it was drawn from.')),
-                ('tasks', models.PositiveIntegerField()),
-                ('content', models.BinaryField(help_text='Packed by labeling.statistics.verdict_table.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('configuration', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='stream_sample', to='labeling.configuration')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seed", models.PositiveBigIntegerField()),
+                ("population", models.PositiveIntegerField(help_text="Tasks it was drawn from.")),
+                ("tasks", models.PositiveIntegerField()),
+                (
+                    "content",
+                    models.BinaryField(help_text="Packed by labeling.statistics.verdict_table."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "configuration",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="stream_sample",
+                        to="labeling.configuration",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Tally',
+            name="Tally",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scoring', models.CharField(max_length=64)),
-                ('groups', models.JSONField(help_text='[[side, label id], ...]: a side is “accept” or, of a binary question, “reject”.')),
-                ('counts', models.BinaryField(help_text='Packed by labeling.statistics.tally, a row a group.')),
-                ('never', models.JSONField(default=dict, help_text='Tasks that no threshold accepts, by the reason to defer them.')),
-                ('tasks', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tallies', to='labeling.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("scoring", models.CharField(max_length=64)),
+                (
+                    "groups",
+                    models.JSONField(
+                        help_text="[[side, label id], ...]: a side is “accept” or, of a binary question, “reject”."
+                    ),
+                ),
+                (
+                    "counts",
+                    models.BinaryField(
+                        help_text="Packed by labeling.statistics.tally, a row a group."
+                    ),
+                ),
+                (
+                    "never",
+                    models.JSONField(
+                        default=dict,
+                        help_text="Tasks that no threshold accepts, by the reason to defer them.",
+                    ),
+                ),
+                ("tasks", models.PositiveIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tallies",
+                        to="labeling.run",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'tallies',
-                'constraints': [models.UniqueConstraint(fields=('run', 'scoring'), name='tally_once')],
+                "verbose_name_plural": "tallies",
+                "constraints": [
+                    models.UniqueConstraint(fields=("run", "scoring"), name="tally_once")
+                ],
             },
         ),
     ]

@@ -7,168 +7,357 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0006_tallies'),
+        ("labeling", "0006_tallies"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BenchmarkDraw',
+            name="BenchmarkDraw",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.CharField(choices=[('fit', 'fit'), ('tune', 'tune'), ('certify', 'certify'), ('test', 'test')], max_length=7)),
-                ('sampling', models.CharField(choices=[('random', 'simple random sample of the stream'), ('stratified', 'stratified'), ('chosen', 'chosen')], max_length=10)),
-                ('seed', models.CharField(max_length=64)),
-                ('population', models.PositiveIntegerField(help_text='Distinct texts it was drawn from.')),
-                ('drawn', models.PositiveIntegerField()),
-                ('arrived_since', models.DateTimeField(blank=True, null=True)),
-                ('left_out', models.JSONField(default=dict)),
-                ('strata', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[
+                            ("fit", "fit"),
+                            ("tune", "tune"),
+                            ("certify", "certify"),
+                            ("test", "test"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "sampling",
+                    models.CharField(
+                        choices=[
+                            ("random", "simple random sample of the stream"),
+                            ("stratified", "stratified"),
+                            ("chosen", "chosen"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("seed", models.CharField(max_length=64)),
+                (
+                    "population",
+                    models.PositiveIntegerField(help_text="Distinct texts it was drawn from."),
+                ),
+                ("drawn", models.PositiveIntegerField()),
+                ("arrived_since", models.DateTimeField(blank=True, null=True)),
+                ("left_out", models.JSONField(default=dict)),
+                ("strata", models.JSONField(default=list)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='BenchmarkLook',
+            name="BenchmarkLook",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.CharField(choices=[('fit', 'fit'), ('tune', 'tune'), ('certify', 'certify'), ('test', 'test')], max_length=7)),
-                ('agreement', models.FloatField(help_text='The coefficient at that time.', null=True)),
-                ('pairs', models.PositiveIntegerField(help_text='Texts with two answers at that time.')),
-                ('note', models.CharField(max_length=1000)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        choices=[
+                            ("fit", "fit"),
+                            ("tune", "tune"),
+                            ("certify", "certify"),
+                            ("test", "test"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "agreement",
+                    models.FloatField(help_text="The coefficient at that time.", null=True),
+                ),
+                (
+                    "pairs",
+                    models.PositiveIntegerField(help_text="Texts with two answers at that time."),
+                ),
+                ("note", models.CharField(max_length=1000)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='MachineSeen',
+            name="MachineSeen",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='benchmarkanswer',
-            name='adjudicates',
-            field=models.BooleanField(default=False, help_text='It settles what the experts before disagreed on.'),
+            model_name="benchmarkanswer",
+            name="adjudicates",
+            field=models.BooleanField(
+                default=False, help_text="It settles what the experts before disagreed on."
+            ),
         ),
         migrations.AddField(
-            model_name='benchmarkanswer',
-            name='annotation',
-            field=models.OneToOneField(blank=True, help_text='The answer given here, with what was visible. Empty for an import.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='benchmark_answer', to='labeling.annotation'),
+            model_name="benchmarkanswer",
+            name="annotation",
+            field=models.OneToOneField(
+                blank=True,
+                help_text="The answer given here, with what was visible. Empty for an import.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="benchmark_answer",
+                to="labeling.annotation",
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='gold_share',
-            field=models.FloatField(default=0.05, help_text="Share of a regular annotator's tasks that are settled benchmark tasks, to measure people. They are blind, so none are served where no ordinary task is.", validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="gold_share",
+            field=models.FloatField(
+                default=0.05,
+                help_text="Share of a regular annotator's tasks that are settled benchmark tasks, to measure people. They are blind, so none are served where no ordinary task is.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='least_agreement',
-            field=models.FloatField(default=0.6, help_text="A benchmark part whose experts agree less (Krippendorff's alpha) does not certify.", validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="least_agreement",
+            field=models.FloatField(
+                default=0.6,
+                help_text="A benchmark part whose experts agree less (Krippendorff's alpha) does not certify.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='repeat_after_days',
-            field=models.PositiveSmallIntegerField(default=7, help_text='How long ago, at least.', validators=[django.core.validators.MaxValueValidator(3650)]),
+            model_name="project",
+            name="repeat_after_days",
+            field=models.PositiveSmallIntegerField(
+                default=7,
+                help_text="How long ago, at least.",
+                validators=[django.core.validators.MaxValueValidator(3650)],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='repeat_share',
-            field=models.FloatField(default=0.02, help_text='Share of tasks that the annotator has answered before, some time ago.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="repeat_share",
+            field=models.FloatField(
+                default=0.02,
+                help_text="Share of tasks that the annotator has answered before, some time ago.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AlterField(
-            model_name='benchmarkanswer',
-            name='answer',
-            field=models.CharField(choices=[('label', 'a label'), ('unk', 'nobody can choose'), ('conf', 'several labels fit'), ('yes', 'yes, it holds'), ('no', 'no, it does not')], max_length=5),
+            model_name="benchmarkanswer",
+            name="answer",
+            field=models.CharField(
+                choices=[
+                    ("label", "a label"),
+                    ("unk", "nobody can choose"),
+                    ("conf", "several labels fit"),
+                    ("yes", "yes, it holds"),
+                    ("no", "no, it does not"),
+                ],
+                max_length=5,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkanswer',
-            constraint=models.UniqueConstraint(condition=models.Q(('adjudicates', True), ('current', True)), fields=('item',), name='benchmark_answer_one_adjudicates'),
+            model_name="benchmarkanswer",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("adjudicates", True), ("current", True)),
+                fields=("item",),
+                name="benchmark_answer_one_adjudicates",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkanswer',
-            constraint=models.CheckConstraint(condition=models.Q(('annotation__isnull', True), ('member__isnull', False), _connector='OR'), name='benchmark_answer_here_has_member'),
+            model_name="benchmarkanswer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("annotation__isnull", True), ("member__isnull", False), _connector="OR"
+                ),
+                name="benchmark_answer_here_has_member",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('gold_share__gte', 0.0), ('gold_share__lte', 1.0)), name='project_gold_share_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("gold_share__gte", 0.0), ("gold_share__lte", 1.0)),
+                name="project_gold_share_is_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('repeat_share__gte', 0.0), ('repeat_share__lte', 1.0)), name='project_repeat_share_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("repeat_share__gte", 0.0), ("repeat_share__lte", 1.0)),
+                name="project_repeat_share_is_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('least_agreement__gte', 0.0), ('least_agreement__lte', 1.0)), name='project_least_agreement_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("least_agreement__gte", 0.0), ("least_agreement__lte", 1.0)),
+                name="project_least_agreement_is_share",
+            ),
         ),
         migrations.AddField(
-            model_name='benchmarkdraw',
-            name='created_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member'),
+            model_name="benchmarkdraw",
+            name="created_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.member",
+            ),
         ),
         migrations.AddField(
-            model_name='benchmarkdraw',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='benchmark_draws', to='labeling.project'),
+            model_name="benchmarkdraw",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="benchmark_draws",
+                to="labeling.project",
+            ),
         ),
         migrations.AddField(
-            model_name='benchmarkitem',
-            name='draw',
-            field=models.ForeignKey(blank=True, help_text='The draw that chose it; two people here label it. Empty for an import.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='labeling.benchmarkdraw'),
+            model_name="benchmarkitem",
+            name="draw",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="The draw that chose it; two people here label it. Empty for an import.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="items",
+                to="labeling.benchmarkdraw",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkitem',
-            constraint=models.CheckConstraint(condition=models.Q(('inclusion_probability__isnull', True), models.Q(('inclusion_probability__gt', 0.0), ('inclusion_probability__lte', 1.0)), _connector='OR'), name='benchmark_inclusion_is_probability'),
+            model_name="benchmarkitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("inclusion_probability__isnull", True),
+                    models.Q(
+                        ("inclusion_probability__gt", 0.0), ("inclusion_probability__lte", 1.0)
+                    ),
+                    _connector="OR",
+                ),
+                name="benchmark_inclusion_is_probability",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkitem',
-            constraint=models.CheckConstraint(condition=models.Q(('draw__isnull', True), ('inclusion_probability__isnull', False), _connector='OR'), name='benchmark_drawn_has_inclusion'),
+            model_name="benchmarkitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("draw__isnull", True),
+                    ("inclusion_probability__isnull", False),
+                    _connector="OR",
+                ),
+                name="benchmark_drawn_has_inclusion",
+            ),
         ),
         migrations.AddField(
-            model_name='benchmarklook',
-            name='member',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member'),
+            model_name="benchmarklook",
+            name="member",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="labeling.member"
+            ),
         ),
         migrations.AddField(
-            model_name='benchmarklook',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='benchmark_looks', to='labeling.project'),
+            model_name="benchmarklook",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="benchmark_looks",
+                to="labeling.project",
+            ),
         ),
         migrations.AddField(
-            model_name='machineseen',
-            name='member',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='machine_seen', to='labeling.member'),
+            model_name="machineseen",
+            name="member",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="machine_seen",
+                to="labeling.member",
+            ),
         ),
         migrations.AddField(
-            model_name='machineseen',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='machine_seen', to='labeling.task'),
+            model_name="machineseen",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="machine_seen",
+                to="labeling.task",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkdraw',
-            constraint=models.CheckConstraint(condition=models.Q(('drawn__gte', 1), ('drawn__lte', models.F('population'))), name='benchmark_draw_from_population'),
+            model_name="benchmarkdraw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("drawn__gte", 1), ("drawn__lte", models.F("population"))),
+                name="benchmark_draw_from_population",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkdraw',
-            constraint=models.CheckConstraint(condition=models.Q(('part__in', ['fit', 'tune', 'certify', 'test'])), name='benchmark_draw_part_known'),
+            model_name="benchmarkdraw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("part__in", ["fit", "tune", "certify", "test"])),
+                name="benchmark_draw_part_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarkdraw',
-            constraint=models.CheckConstraint(condition=models.Q(('sampling', 'random'), models.Q(('part__in', ['fit', 'tune', 'test']), ('sampling', 'stratified')), _connector='OR'), name='benchmark_draw_certify_is_random'),
+            model_name="benchmarkdraw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("sampling", "random"),
+                    models.Q(("part__in", ["fit", "tune", "test"]), ("sampling", "stratified")),
+                    _connector="OR",
+                ),
+                name="benchmark_draw_certify_is_random",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='benchmarklook',
-            constraint=models.CheckConstraint(condition=models.Q(('note__gt', '')), name='benchmark_look_says_why'),
+            model_name="benchmarklook",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("note__gt", "")), name="benchmark_look_says_why"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='machineseen',
-            constraint=models.UniqueConstraint(fields=('task', 'member', 'revision'), name='machine_seen_once'),
+            model_name="machineseen",
+            constraint=models.UniqueConstraint(
+                fields=("task", "member", "revision"), name="machine_seen_once"
+            ),
         ),
     ]

@@ -5,78 +5,154 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0007_benchmark_draws_and_shares'),
+        ("labeling", "0007_benchmark_draws_and_shares"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='decision',
-            name='stage',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Which stage of a cascade settled it, from 0; empty where none did.', null=True),
+            model_name="decision",
+            name="stage",
+            field=models.PositiveSmallIntegerField(
+                blank=True,
+                help_text="Which stage of a cascade settled it, from 0; empty where none did.",
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='budget_money',
-            field=models.FloatField(blank=True, help_text='What the LLMs of one run may cost at most; empty: no limit.', null=True, validators=[django.core.validators.MinValueValidator(0.0)]),
+            model_name="project",
+            name="budget_money",
+            field=models.FloatField(
+                blank=True,
+                help_text="What the LLMs of one run may cost at most; empty: no limit.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0.0)],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='budget_tokens',
-            field=models.PositiveBigIntegerField(blank=True, help_text='Tokens that the LLMs of one run may read at most; empty: no limit.', null=True, validators=[django.core.validators.MinValueValidator(1)]),
+            model_name="project",
+            name="budget_tokens",
+            field=models.PositiveBigIntegerField(
+                blank=True,
+                help_text="Tokens that the LLMs of one run may read at most; empty: no limit.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='currency',
-            field=models.CharField(blank=True, help_text='Of the prices of validators, such as EUR.', max_length=12),
+            model_name="project",
+            name="currency",
+            field=models.CharField(
+                blank=True, help_text="Of the prices of validators, such as EUR.", max_length=12
+            ),
         ),
         migrations.AddField(
-            model_name='run',
-            name='budget_stopped_at',
-            field=models.DateTimeField(blank=True, help_text='When the budget first kept an LLM from being asked.', null=True),
+            model_name="run",
+            name="budget_stopped_at",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="When the budget first kept an LLM from being asked.",
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='validator',
-            name='price_cached',
-            field=models.FloatField(blank=True, help_text="Price of a million tokens that were in the server's cache; empty: as those read.", null=True, validators=[django.core.validators.MinValueValidator(0.0)]),
+            model_name="validator",
+            name="price_cached",
+            field=models.FloatField(
+                blank=True,
+                help_text="Price of a million tokens that were in the server's cache; empty: as those read.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0.0)],
+            ),
         ),
         migrations.AddField(
-            model_name='validator',
-            name='price_input',
-            field=models.FloatField(blank=True, help_text="Price of a million tokens read, in the project's currency.", null=True, validators=[django.core.validators.MinValueValidator(0.0)]),
+            model_name="validator",
+            name="price_input",
+            field=models.FloatField(
+                blank=True,
+                help_text="Price of a million tokens read, in the project's currency.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0.0)],
+            ),
         ),
         migrations.AddField(
-            model_name='validator',
-            name='price_output',
-            field=models.FloatField(blank=True, help_text='Price of a million tokens written.', null=True, validators=[django.core.validators.MinValueValidator(0.0)]),
+            model_name="validator",
+            name="price_output",
+            field=models.FloatField(
+                blank=True,
+                help_text="Price of a million tokens written.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0.0)],
+            ),
         ),
         migrations.AddField(
-            model_name='verdict',
-            name='cached_tokens',
-            field=models.PositiveIntegerField(blank=True, help_text="Of them in the server's cache, where it tells.", null=True),
+            model_name="verdict",
+            name="cached_tokens",
+            field=models.PositiveIntegerField(
+                blank=True, help_text="Of them in the server's cache, where it tells.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='verdict',
-            name='server_calls',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Calls to a server, each of which wrote one token.'),
+            model_name="verdict",
+            name="server_calls",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="Calls to a server, each of which wrote one token."
+            ),
         ),
         migrations.AlterField(
-            model_name='decision',
-            name='reason',
-            field=models.CharField(blank=True, choices=[('low_confidence', 'not confident enough'), ('unk', 'the validators think that no candidate fits'), ('low_mass', 'a validator wanted to say something else than the options'), ('no_policy', 'no policy is active'), ('configuration_differs', 'the active policy was fitted for another configuration'), ('no_verdict', 'no validator answered'), ('validator_failed', 'a validator of the policy failed'), ('script', 'written in a script that the encoder was not trained for'), ('benchmark', 'a benchmark task: decided in shadow only'), ('budget', 'the budget of the run was used up'), ('already_decided', 'people have answered it already'), ('machine_failed', 'a machine failed again and again')], max_length=24),
+            model_name="decision",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("low_confidence", "not confident enough"),
+                    ("unk", "the validators think that no candidate fits"),
+                    ("low_mass", "a validator wanted to say something else than the options"),
+                    ("no_policy", "no policy is active"),
+                    (
+                        "configuration_differs",
+                        "the active policy was fitted for another configuration",
+                    ),
+                    ("no_verdict", "no validator answered"),
+                    ("validator_failed", "a validator of the policy failed"),
+                    ("script", "written in a script that the encoder was not trained for"),
+                    ("benchmark", "a benchmark task: decided in shadow only"),
+                    ("budget", "the budget of the run was used up"),
+                    ("already_decided", "people have answered it already"),
+                    ("machine_failed", "a machine failed again and again"),
+                ],
+                max_length=24,
+            ),
         ),
         migrations.AlterField(
-            model_name='verdict',
-            name='tokens',
-            field=models.PositiveIntegerField(default=0, help_text='Tokens read, by all calls.'),
+            model_name="verdict",
+            name="tokens",
+            field=models.PositiveIntegerField(default=0, help_text="Tokens read, by all calls."),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('budget_money__isnull', True), ('budget_money__gte', 0.0), _connector='OR'), name='project_budget_not_negative'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("budget_money__isnull", True), ("budget_money__gte", 0.0), _connector="OR"
+                ),
+                name="project_budget_not_negative",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='validator',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('price_input__isnull', True), ('price_input__gte', 0.0), _connector='OR'), models.Q(('price_cached__isnull', True), ('price_cached__gte', 0.0), _connector='OR'), models.Q(('price_output__isnull', True), ('price_output__gte', 0.0), _connector='OR')), name='validator_prices_not_negative'),
+            model_name="validator",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("price_input__isnull", True), ("price_input__gte", 0.0), _connector="OR"
+                    ),
+                    models.Q(
+                        ("price_cached__isnull", True), ("price_cached__gte", 0.0), _connector="OR"
+                    ),
+                    models.Q(
+                        ("price_output__isnull", True), ("price_output__gte", 0.0), _connector="OR"
+                    ),
+                ),
+                name="validator_prices_not_negative",
+            ),
         ),
     ]

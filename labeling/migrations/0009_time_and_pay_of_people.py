@@ -5,33 +5,64 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0008_costs_budgets_and_stages_of_a_cascade'),
+        ("labeling", "0008_costs_budgets_and_stages_of_a_cascade"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='project',
-            name='hourly_rate',
-            field=models.FloatField(blank=True, help_text="What an hour of a person's work costs; empty: no sums of money.", null=True, validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1000000000.0)]),
+            model_name="project",
+            name="hourly_rate",
+            field=models.FloatField(
+                blank=True,
+                help_text="What an hour of a person's work costs; empty: no sums of money.",
+                null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1000000000.0),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='seconds_per_answer',
-            field=models.FloatField(blank=True, help_text='What one answer of a person takes; empty: the median of the newest ones.', null=True, validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(86400.0)]),
+            model_name="project",
+            name="seconds_per_answer",
+            field=models.FloatField(
+                blank=True,
+                help_text="What one answer of a person takes; empty: the median of the newest ones.",
+                null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(0.1),
+                    django.core.validators.MaxValueValidator(86400.0),
+                ],
+            ),
         ),
         migrations.AlterField(
-            model_name='project',
-            name='currency',
-            field=models.CharField(blank=True, help_text='Of the prices of validators and people, such as EUR.', max_length=12),
+            model_name="project",
+            name="currency",
+            field=models.CharField(
+                blank=True,
+                help_text="Of the prices of validators and people, such as EUR.",
+                max_length=12,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('seconds_per_answer__isnull', True), ('seconds_per_answer__gt', 0.0), _connector='OR'), name='project_seconds_per_answer_positive'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("seconds_per_answer__isnull", True),
+                    ("seconds_per_answer__gt", 0.0),
+                    _connector="OR",
+                ),
+                name="project_seconds_per_answer_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('hourly_rate__isnull', True), ('hourly_rate__gte', 0.0), _connector='OR'), name='project_hourly_rate_not_negative'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("hourly_rate__isnull", True), ("hourly_rate__gte", 0.0), _connector="OR"
+                ),
+                name="project_hourly_rate_not_negative",
+            ),
         ),
     ]

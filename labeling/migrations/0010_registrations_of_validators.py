@@ -6,35 +6,103 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0009_time_and_pay_of_people'),
+        ("labeling", "0009_time_and_pay_of_people"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='verdict',
-            name='server_calls',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Calls to a server; one written token is counted for each.'),
+            model_name="verdict",
+            name="server_calls",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="Calls to a server; one written token is counted for each."
+            ),
         ),
         migrations.CreateModel(
-            name='Registration',
+            name="Registration",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('options', models.JSONField(help_text='What the job takes; keys are named, never stored.')),
-                ('status', models.CharField(choices=[('waiting', 'waiting for a worker'), ('running', 'the server is being asked'), ('done', 'registered'), ('refused', 'refused')], default='waiting', max_length=7)),
-                ('said', models.TextField(blank=True, help_text='What came of it, in words.')),
-                ('actor', models.CharField(help_text='Who asked, for history.', max_length=150)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('asked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='registrations', to='labeling.project')),
-                ('validator', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.validator')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "options",
+                    models.JSONField(help_text="What the job takes; keys are named, never stored."),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waiting for a worker"),
+                            ("running", "the server is being asked"),
+                            ("done", "registered"),
+                            ("refused", "refused"),
+                        ],
+                        default="waiting",
+                        max_length=7,
+                    ),
+                ),
+                ("said", models.TextField(blank=True, help_text="What came of it, in words.")),
+                ("actor", models.CharField(help_text="Who asked, for history.", max_length=150)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="registrations",
+                        to="labeling.project",
+                    ),
+                ),
+                (
+                    "validator",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="labeling.validator",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('finished_at__isnull', True)), fields=('project',), name='registration_one_at_a_time'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ['done', 'refused'])), models.Q(('finished_at__isnull', True), ('status__in', ['waiting', 'running'])), _connector='OR'), name='registration_ended_has_time')],
+                "ordering": ["-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("finished_at__isnull", True)),
+                        fields=("project",),
+                        name="registration_one_at_a_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("finished_at__isnull", False), ("status__in", ["done", "refused"])
+                            ),
+                            models.Q(
+                                ("finished_at__isnull", True),
+                                ("status__in", ["waiting", "running"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="registration_ended_has_time",
+                    ),
+                ],
             },
         ),
     ]

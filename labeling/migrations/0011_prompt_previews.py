@@ -6,32 +6,110 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0010_registrations_of_validators'),
+        ("labeling", "0010_registrations_of_validators"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PromptPreview',
+            name="PromptPreview",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('status', models.CharField(choices=[('waiting', 'waiting for a worker'), ('done', 'made'), ('failed', 'not made')], default='waiting', max_length=7)),
-                ('messages', models.JSONField(blank=True, default=list, help_text='The chat that is sent: a list of {role, content}.')),
-                ('tokens', models.PositiveIntegerField(blank=True, help_text="As the server's tokenizer counts them.", null=True)),
-                ('cut', models.JSONField(blank=True, default=list, help_text='What is not shown whole.')),
-                ('prompt_hash', models.CharField(blank=True, max_length=64)),
-                ('notes', models.JSONField(blank=True, default=list, help_text='What a reader should know.')),
-                ('failure', models.TextField(blank=True, help_text='Why there is no prompt, in words.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompt_previews', to='labeling.task')),
-                ('validator', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prompt_previews', to='labeling.validator')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waiting for a worker"),
+                            ("done", "made"),
+                            ("failed", "not made"),
+                        ],
+                        default="waiting",
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "messages",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="The chat that is sent: a list of {role, content}.",
+                    ),
+                ),
+                (
+                    "tokens",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="As the server's tokenizer counts them.", null=True
+                    ),
+                ),
+                (
+                    "cut",
+                    models.JSONField(
+                        blank=True, default=list, help_text="What is not shown whole."
+                    ),
+                ),
+                ("prompt_hash", models.CharField(blank=True, max_length=64)),
+                (
+                    "notes",
+                    models.JSONField(
+                        blank=True, default=list, help_text="What a reader should know."
+                    ),
+                ),
+                (
+                    "failure",
+                    models.TextField(blank=True, help_text="Why there is no prompt, in words."),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="prompt_previews",
+                        to="labeling.task",
+                    ),
+                ),
+                (
+                    "validator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="prompt_previews",
+                        to="labeling.validator",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(condition=models.Q(('status', 'waiting')), fields=['created_at'], name='preview_waiting')],
-                'constraints': [models.UniqueConstraint(fields=('task', 'validator'), name='preview_newest_alone'), models.CheckConstraint(condition=models.Q(models.Q(('failure', ''), ('prompt_hash', ''), ('status', 'waiting')), models.Q(('failure', ''), ('prompt_hash__gt', ''), ('status', 'done')), models.Q(('failure__gt', ''), ('prompt_hash', ''), ('status', 'failed')), _connector='OR'), name='preview_waits_is_made_or_failed')],
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "waiting")),
+                        fields=["created_at"],
+                        name="preview_waiting",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("task", "validator"), name="preview_newest_alone"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("failure", ""), ("prompt_hash", ""), ("status", "waiting")),
+                            models.Q(("failure", ""), ("prompt_hash__gt", ""), ("status", "done")),
+                            models.Q(
+                                ("failure__gt", ""), ("prompt_hash", ""), ("status", "failed")
+                            ),
+                            _connector="OR",
+                        ),
+                        name="preview_waits_is_made_or_failed",
+                    ),
+                ],
             },
         ),
     ]

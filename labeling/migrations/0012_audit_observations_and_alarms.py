@@ -7,218 +7,441 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0011_prompt_previews'),
+        ("labeling", "0011_prompt_previews"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Alarm',
+            name="Alarm",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('figures', models.JSONField()),
-                ('labels', models.JSONField(default=list)),
-                ('did', models.CharField(choices=[('nothing', 'nothing, for the policy decides no more'), ('paused', 'the policy was paused'), ('tightened', 'a stricter version took over')], max_length=9)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('note', models.CharField(blank=True, max_length=1000)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("figures", models.JSONField()),
+                ("labels", models.JSONField(default=list)),
+                (
+                    "did",
+                    models.CharField(
+                        choices=[
+                            ("nothing", "nothing, for the policy decides no more"),
+                            ("paused", "the policy was paused"),
+                            ("tightened", "a stricter version took over"),
+                        ],
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("note", models.CharField(blank=True, max_length=1000)),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='AuditObservation',
+            name="AuditObservation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('wrong', models.BooleanField(help_text='Was accepting the label an error?')),
-                ('probability', models.FloatField(help_text='With which this draw came to be observed.')),
-                ('current', models.BooleanField(default=True)),
-                ('observed_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When it was observed first; a change keeps its place.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("wrong", models.BooleanField(help_text="Was accepting the label an error?")),
+                (
+                    "probability",
+                    models.FloatField(help_text="With which this draw came to be observed."),
+                ),
+                ("current", models.BooleanField(default=True)),
+                (
+                    "observed_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        help_text="When it was observed first; a change keeps its place.",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['observed_at', 'id'],
+                "ordering": ["observed_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='SendBack',
+            name="SendBack",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('labels', models.JSONField(default=list, help_text='Ids; all labels where there are none.')),
-                ('count', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('undone_at', models.DateTimeField(blank=True, null=True)),
-                ('restored', models.PositiveIntegerField(blank=True, help_text='Tasks that nobody had touched meanwhile.', null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "labels",
+                    models.JSONField(
+                        default=list, help_text="Ids; all labels where there are none."
+                    ),
+                ),
+                ("count", models.PositiveIntegerField(default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("undone_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "restored",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Tasks that nobody had touched meanwhile.", null=True
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='WeekProfile',
+            name="WeekProfile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('week', models.DateField(help_text='Its Monday.')),
-                ('rows', models.PositiveIntegerField()),
-                ('profile', models.JSONField()),
-                ('computed_at', models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("week", models.DateField(help_text="Its Monday.")),
+                ("rows", models.PositiveIntegerField()),
+                ("profile", models.JSONField()),
+                ("computed_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'ordering': ['-week'],
+                "ordering": ["-week"],
             },
         ),
         migrations.AddField(
-            model_name='auditdraw',
-            name='check_probability',
-            field=models.FloatField(default=1.0, help_text="Of an expert's look where a regular annotator agrees with the machine; at 1 an expert answers at once."),
+            model_name="auditdraw",
+            name="check_probability",
+            field=models.FloatField(
+                default=1.0,
+                help_text="Of an expert's look where a regular annotator agrees with the machine; at 1 an expert answers at once.",
+            ),
         ),
         migrations.AddField(
-            model_name='auditdraw',
-            name='first_answer',
-            field=models.ForeignKey(blank=True, help_text='Of the regular annotator who answered first, if one did.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.annotation'),
+            model_name="auditdraw",
+            name="first_answer",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="Of the regular annotator who answered first, if one did.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.annotation",
+            ),
         ),
         migrations.AddField(
-            model_name='policy',
-            name='paused_at',
-            field=models.DateTimeField(blank=True, help_text='Since when it accepts nothing, if it is paused.', null=True),
+            model_name="policy",
+            name="paused_at",
+            field=models.DateTimeField(
+                blank=True, help_text="Since when it accepts nothing, if it is paused.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='audit_check_share',
-            field=models.FloatField(default=1.0, help_text='At 1 experts answer audits. Below, regular annotators answer first, and an expert checks every disagreement with the machine and this share of the agreements. A change counts from the next policy on.', validators=[django.core.validators.MinValueValidator(0.05), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="audit_check_share",
+            field=models.FloatField(
+                default=1.0,
+                help_text="At 1 experts answer audits. Below, regular annotators answer first, and an expert checks every disagreement with the machine and this share of the agreements. A change counts from the next policy on.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.05),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='audit_days',
-            field=models.PositiveSmallIntegerField(default=7, help_text='An audit unanswered for longer bars a green state.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(365)]),
+            model_name="project",
+            name="audit_days",
+            field=models.PositiveSmallIntegerField(
+                default=7,
+                help_text="An audit unanswered for longer bars a green state.",
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(365),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='monitor_delta',
-            field=models.FloatField(default=0.05, help_text='How likely a false alarm may be over the whole life of a policy.', validators=[django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(0.5)]),
+            model_name="project",
+            name="monitor_delta",
+            field=models.FloatField(
+                default=0.05,
+                help_text="How likely a false alarm may be over the whole life of a policy.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.001),
+                    django.core.validators.MaxValueValidator(0.5),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='on_alarm',
-            field=models.CharField(choices=[('pause', 'pause it: nothing is accepted'), ('tighten', 'let a stricter version take over')], default='pause', help_text='What happens to a policy whose audits say that its promise does not hold.', max_length=7),
+            model_name="project",
+            name="on_alarm",
+            field=models.CharField(
+                choices=[
+                    ("pause", "pause it: nothing is accepted"),
+                    ("tighten", "let a stricter version take over"),
+                ],
+                default="pause",
+                help_text="What happens to a policy whose audits say that its promise does not hold.",
+                max_length=7,
+            ),
         ),
         migrations.AlterField(
-            model_name='decision',
-            name='reason',
-            field=models.CharField(blank=True, choices=[('low_confidence', 'not confident enough'), ('unk', 'the validators think that no candidate fits'), ('low_mass', 'a validator wanted to say something else than the options'), ('no_policy', 'no policy is active'), ('configuration_differs', 'the active policy was fitted for another configuration'), ('no_verdict', 'no validator answered'), ('validator_failed', 'a validator of the policy failed'), ('paused', 'the policy is paused'), ('script', 'written in a script that the encoder was not trained for'), ('benchmark', 'a benchmark task: decided in shadow only'), ('budget', 'the budget of the run was used up'), ('already_decided', 'people have answered it already'), ('machine_failed', 'a machine failed again and again')], max_length=24),
+            model_name="decision",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("low_confidence", "not confident enough"),
+                    ("unk", "the validators think that no candidate fits"),
+                    ("low_mass", "a validator wanted to say something else than the options"),
+                    ("no_policy", "no policy is active"),
+                    (
+                        "configuration_differs",
+                        "the active policy was fitted for another configuration",
+                    ),
+                    ("no_verdict", "no validator answered"),
+                    ("validator_failed", "a validator of the policy failed"),
+                    ("paused", "the policy is paused"),
+                    ("script", "written in a script that the encoder was not trained for"),
+                    ("benchmark", "a benchmark task: decided in shadow only"),
+                    ("budget", "the budget of the run was used up"),
+                    ("already_decided", "people have answered it already"),
+                    ("machine_failed", "a machine failed again and again"),
+                ],
+                max_length=24,
+            ),
         ),
         migrations.AddIndex(
-            model_name='auditdraw',
-            index=models.Index(condition=models.Q(('answered_at__isnull', True)), fields=['policy', 'created_at'], name='audit_unanswered'),
+            model_name="auditdraw",
+            index=models.Index(
+                condition=models.Q(("answered_at__isnull", True)),
+                fields=["policy", "created_at"],
+                name="audit_unanswered",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='auditdraw',
-            constraint=models.CheckConstraint(condition=models.Q(('check_probability__gt', 0.0), ('check_probability__lte', 1.0)), name='audit_check_probability_positive'),
+            model_name="auditdraw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("check_probability__gt", 0.0), ("check_probability__lte", 1.0)),
+                name="audit_check_probability_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('audit_check_share__gte', 0.05), ('audit_check_share__lte', 1.0)), name='project_audit_check_share_in_range'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("audit_check_share__gte", 0.05), ("audit_check_share__lte", 1.0)
+                ),
+                name="project_audit_check_share_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('monitor_delta__gte', 0.001), ('monitor_delta__lte', 0.5)), name='project_monitor_delta_in_range'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("monitor_delta__gte", 0.001), ("monitor_delta__lte", 0.5)),
+                name="project_monitor_delta_in_range",
+            ),
         ),
         migrations.AddField(
-            model_name='alarm',
-            name='closed_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member'),
+            model_name="alarm",
+            name="closed_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.member",
+            ),
         ),
         migrations.AddField(
-            model_name='alarm',
-            name='policy',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='alarm', to='labeling.policy'),
+            model_name="alarm",
+            name="policy",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="alarm",
+                to="labeling.policy",
+            ),
         ),
         migrations.AddField(
-            model_name='alarm',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alarms', to='labeling.project'),
+            model_name="alarm",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="alarms",
+                to="labeling.project",
+            ),
         ),
         migrations.AddField(
-            model_name='alarm',
-            name='stricter',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.policy'),
+            model_name="alarm",
+            name="stricter",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.policy",
+            ),
         ),
         migrations.AddField(
-            model_name='auditobservation',
-            name='annotation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='audit_observations', to='labeling.annotation'),
+            model_name="auditobservation",
+            name="annotation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="audit_observations",
+                to="labeling.annotation",
+            ),
         ),
         migrations.AddField(
-            model_name='auditobservation',
-            name='draw',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='observations', to='labeling.auditdraw'),
+            model_name="auditobservation",
+            name="draw",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="observations",
+                to="labeling.auditdraw",
+            ),
         ),
         migrations.AddField(
-            model_name='auditobservation',
-            name='label',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label'),
+            model_name="auditobservation",
+            name="label",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="labeling.label"
+            ),
         ),
         migrations.AddField(
-            model_name='auditobservation',
-            name='policy',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='audit_observations', to='labeling.policy'),
+            model_name="auditobservation",
+            name="policy",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="audit_observations",
+                to="labeling.policy",
+            ),
         ),
         migrations.AddField(
-            model_name='sendback',
-            name='created_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member'),
+            model_name="sendback",
+            name="created_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.member",
+            ),
         ),
         migrations.AddField(
-            model_name='sendback',
-            name='policy',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='send_backs', to='labeling.policy'),
+            model_name="sendback",
+            name="policy",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="send_backs",
+                to="labeling.policy",
+            ),
         ),
         migrations.AddField(
-            model_name='sendback',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='send_backs', to='labeling.project'),
+            model_name="sendback",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="send_backs",
+                to="labeling.project",
+            ),
         ),
         migrations.AddField(
-            model_name='resolution',
-            name='send_back',
-            field=models.ForeignKey(blank=True, help_text='With which it was taken back last, if it was.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='resolutions', to='labeling.sendback'),
+            model_name="resolution",
+            name="send_back",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="With which it was taken back last, if it was.",
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="resolutions",
+                to="labeling.sendback",
+            ),
         ),
         migrations.AddField(
-            model_name='weekprofile',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='week_profiles', to='labeling.project'),
+            model_name="weekprofile",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="week_profiles",
+                to="labeling.project",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='alarm',
-            constraint=models.CheckConstraint(condition=models.Q(('did__in', ['nothing', 'paused', 'tightened'])), name='alarm_did_known'),
+            model_name="alarm",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("did__in", ["nothing", "paused", "tightened"])),
+                name="alarm_did_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='alarm',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('did', 'tightened'), ('stricter__isnull', False)), models.Q(models.Q(('did', 'tightened'), _negated=True), ('stricter__isnull', True)), _connector='OR'), name='alarm_tightened_names_policy'),
+            model_name="alarm",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("did", "tightened"), ("stricter__isnull", False)),
+                    models.Q(
+                        models.Q(("did", "tightened"), _negated=True), ("stricter__isnull", True)
+                    ),
+                    _connector="OR",
+                ),
+                name="alarm_tightened_names_policy",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='alarm',
-            constraint=models.CheckConstraint(condition=models.Q(('closed_at__isnull', True), models.Q(('closed_at__isnull', False), ('note__gt', '')), _connector='OR'), name='alarm_closed_says_why'),
+            model_name="alarm",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("closed_at__isnull", True),
+                    models.Q(("closed_at__isnull", False), ("note__gt", "")),
+                    _connector="OR",
+                ),
+                name="alarm_closed_says_why",
+            ),
         ),
         migrations.AddIndex(
-            model_name='auditobservation',
-            index=models.Index(fields=['policy', 'observed_at'], name='audit_observations'),
+            model_name="auditobservation",
+            index=models.Index(fields=["policy", "observed_at"], name="audit_observations"),
         ),
         migrations.AddConstraint(
-            model_name='auditobservation',
-            constraint=models.UniqueConstraint(condition=models.Q(('current', True)), fields=('draw',), name='audit_observed_once'),
+            model_name="auditobservation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("current", True)), fields=("draw",), name="audit_observed_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='auditobservation',
-            constraint=models.CheckConstraint(condition=models.Q(('probability__gt', 0.0), ('probability__lte', 1.0)), name='audit_observation_probability_positive'),
+            model_name="auditobservation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("probability__gt", 0.0), ("probability__lte", 1.0)),
+                name="audit_observation_probability_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sendback',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('restored__isnull', True), ('undone_at__isnull', True)), models.Q(('restored__isnull', False), ('undone_at__isnull', False)), _connector='OR'), name='send_back_undone_says_how_many'),
+            model_name="sendback",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("restored__isnull", True), ("undone_at__isnull", True)),
+                    models.Q(("restored__isnull", False), ("undone_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="send_back_undone_says_how_many",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='weekprofile',
-            constraint=models.UniqueConstraint(fields=('project', 'week'), name='week_profile_once'),
+            model_name="weekprofile",
+            constraint=models.UniqueConstraint(
+                fields=("project", "week"), name="week_profile_once"
+            ),
         ),
     ]

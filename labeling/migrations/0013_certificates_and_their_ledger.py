@@ -6,53 +6,122 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0012_audit_observations_and_alarms'),
+        ("labeling", "0012_audit_observations_and_alarms"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='policy',
-            name='void_reason',
-            field=models.TextField(blank=True, help_text='Why the certificate holds no more, in words.'),
+            model_name="policy",
+            name="void_reason",
+            field=models.TextField(
+                blank=True, help_text="Why the certificate holds no more, in words."
+            ),
         ),
         migrations.CreateModel(
-            name='DeltaLedger',
+            name="DeltaLedger",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('opened_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='ledgers', to='labeling.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "opened_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="ledgers",
+                        to="labeling.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='LedgerRow',
+            name="LedgerRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('item', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='ledger_row', to='labeling.benchmarkitem')),
-                ('ledger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='labeling.deltaledger')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "item",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="ledger_row",
+                        to="labeling.benchmarkitem",
+                    ),
+                ),
+                (
+                    "ledger",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="labeling.deltaledger",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='DeltaTest',
+            name="DeltaTest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('delta', models.FloatField()),
-                ('spent', models.FloatField()),
-                ('held', models.BooleanField()),
-                ('rows_hash', models.CharField(max_length=64)),
-                ('item_ids', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('ledger', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tests', to='labeling.deltaledger')),
-                ('policy', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='delta_test', to='labeling.policy')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("delta", models.FloatField()),
+                ("spent", models.FloatField()),
+                ("held", models.BooleanField()),
+                ("rows_hash", models.CharField(max_length=64)),
+                ("item_ids", models.JSONField(default=list)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "ledger",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tests",
+                        to="labeling.deltaledger",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="delta_test",
+                        to="labeling.policy",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['ledger', 'number'],
-                'constraints': [models.UniqueConstraint(fields=('ledger', 'number'), name='delta_test_once'), models.CheckConstraint(condition=models.Q(('delta__gt', 0.0), ('delta__lt', 1.0), ('number__gte', 1), ('spent__gt', 0.0), ('spent__lte', models.F('delta'))), name='delta_test_spends_part_of_delta')],
+                "ordering": ["ledger", "number"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("ledger", "number"), name="delta_test_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("delta__gt", 0.0),
+                            ("delta__lt", 1.0),
+                            ("number__gte", 1),
+                            ("spent__gt", 0.0),
+                            ("spent__lte", models.F("delta")),
+                        ),
+                        name="delta_test_spends_part_of_delta",
+                    ),
+                ],
             },
         ),
     ]

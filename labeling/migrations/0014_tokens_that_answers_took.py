@@ -4,20 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0013_certificates_and_their_ledger'),
+        ("labeling", "0013_certificates_and_their_ledger"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='verdict',
-            name='written_tokens',
-            field=models.PositiveIntegerField(blank=True, help_text='Tokens written; without a number, one for each call.', null=True),
+            model_name="verdict",
+            name="written_tokens",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="Tokens written; without a number, one for each call.",
+                null=True,
+            ),
         ),
         migrations.AlterField(
-            model_name='verdict',
-            name='server_calls',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Calls to a server that gave probabilities, or the answer.'),
+            model_name="verdict",
+            name="server_calls",
+            field=models.PositiveSmallIntegerField(
+                default=0, help_text="Calls to a server that gave probabilities, or the answer."
+            ),
         ),
     ]

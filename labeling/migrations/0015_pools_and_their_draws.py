@@ -6,75 +6,210 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0014_tokens_that_answers_took'),
+        ("labeling", "0014_tokens_that_answers_took"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Pool',
+            name="Pool",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('method', models.CharField(choices=[('fixed', 'a number of rows fixed beforehand'), ('sequence', 'row by row, and looking is allowed')], max_length=8)),
-                ('alpha', models.FloatField(help_text='The share of wrong labels that is to be kept.')),
-                ('delta', models.FloatField()),
-                ('size', models.PositiveIntegerField(help_text='Labels in the pool.')),
-                ('sample_size', models.PositiveIntegerField(help_text='Rows drawn; more can be drawn only where looking is allowed.')),
-                ('seed', models.CharField(max_length=64)),
-                ('rows', models.BinaryField()),
-                ('rows_hash', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('certified_at', models.DateTimeField(blank=True, help_text='When the certificate came to hold, if it does.', null=True)),
-                ('closed_at', models.DateTimeField(blank=True, help_text='When experts were asked no more.', null=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('policy', models.ForeignKey(blank=True, help_text='Only what this policy accepted; what any accepted without one.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='pools', to='labeling.policy')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pools', to='labeling.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("fixed", "a number of rows fixed beforehand"),
+                            ("sequence", "row by row, and looking is allowed"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "alpha",
+                    models.FloatField(help_text="The share of wrong labels that is to be kept."),
+                ),
+                ("delta", models.FloatField()),
+                ("size", models.PositiveIntegerField(help_text="Labels in the pool.")),
+                (
+                    "sample_size",
+                    models.PositiveIntegerField(
+                        help_text="Rows drawn; more can be drawn only where looking is allowed."
+                    ),
+                ),
+                ("seed", models.CharField(max_length=64)),
+                ("rows", models.BinaryField()),
+                ("rows_hash", models.CharField(max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "certified_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When the certificate came to hold, if it does.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "closed_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When experts were asked no more.", null=True
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Only what this policy accepted; what any accepted without one.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pools",
+                        to="labeling.policy",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pools",
+                        to="labeling.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='PoolDraw',
+            name="PoolDraw",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('place', models.PositiveIntegerField(help_text='In the order of drawing, from 0 on.')),
-                ('revision', models.PositiveIntegerField()),
-                ('wrong', models.BooleanField(blank=True, null=True)),
-                ('answered_at', models.DateTimeField(blank=True, null=True)),
-                ('annotation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='pool_draws', to='labeling.annotation')),
-                ('label', models.ForeignKey(help_text='As it was frozen.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.label')),
-                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='draws', to='labeling.pool')),
-                ('resolution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pool_draws', to='labeling.resolution')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pool_draws', to='labeling.task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "place",
+                    models.PositiveIntegerField(help_text="In the order of drawing, from 0 on."),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("wrong", models.BooleanField(blank=True, null=True)),
+                ("answered_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "annotation",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pool_draws",
+                        to="labeling.annotation",
+                    ),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        help_text="As it was frozen.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "pool",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="draws",
+                        to="labeling.pool",
+                    ),
+                ),
+                (
+                    "resolution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pool_draws",
+                        to="labeling.resolution",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="pool_draws",
+                        to="labeling.task",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['pool', 'place'],
+                "ordering": ["pool", "place"],
             },
         ),
         migrations.AddConstraint(
-            model_name='pool',
-            constraint=models.CheckConstraint(condition=models.Q(('method__in', ['fixed', 'sequence'])), name='pool_method_known'),
+            model_name="pool",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("method__in", ["fixed", "sequence"])), name="pool_method_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pool',
-            constraint=models.CheckConstraint(condition=models.Q(('alpha__gt', 0.0), ('alpha__lt', 1.0), ('delta__gt', 0.0), ('delta__lt', 1.0)), name='pool_levels_in_range'),
+            model_name="pool",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("alpha__gt", 0.0), ("alpha__lt", 1.0), ("delta__gt", 0.0), ("delta__lt", 1.0)
+                ),
+                name="pool_levels_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pool',
-            constraint=models.CheckConstraint(condition=models.Q(('sample_size__gte', 1), ('sample_size__lte', models.F('size'))), name='pool_sample_within'),
+            model_name="pool",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("sample_size__gte", 1), ("sample_size__lte", models.F("size"))),
+                name="pool_sample_within",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pooldraw',
-            constraint=models.UniqueConstraint(fields=('pool', 'place'), name='pool_draw_place_once'),
+            model_name="pooldraw",
+            constraint=models.UniqueConstraint(
+                fields=("pool", "place"), name="pool_draw_place_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pooldraw',
-            constraint=models.UniqueConstraint(fields=('pool', 'task'), name='pool_draw_task_once'),
+            model_name="pooldraw",
+            constraint=models.UniqueConstraint(fields=("pool", "task"), name="pool_draw_task_once"),
         ),
         migrations.AddConstraint(
-            model_name='pooldraw',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('annotation__isnull', True), ('answered_at__isnull', True), ('wrong__isnull', True)), models.Q(('annotation__isnull', False), ('answered_at__isnull', False), ('wrong__isnull', False)), _connector='OR'), name='pool_draw_answered_whole'),
+            model_name="pooldraw",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("annotation__isnull", True),
+                        ("answered_at__isnull", True),
+                        ("wrong__isnull", True),
+                    ),
+                    models.Q(
+                        ("annotation__isnull", False),
+                        ("answered_at__isnull", False),
+                        ("wrong__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="pool_draw_answered_whole",
+            ),
         ),
     ]

@@ -4,37 +4,78 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0015_pools_and_their_draws'),
+        ("labeling", "0015_pools_and_their_draws"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='run',
-            name='cancelled_at',
-            field=models.DateTimeField(blank=True, help_text='When what was left of it went to people.', null=True),
+            model_name="run",
+            name="cancelled_at",
+            field=models.DateTimeField(
+                blank=True, help_text="When what was left of it went to people.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='run',
-            name='paused_at',
-            field=models.DateTimeField(blank=True, help_text='Since when nothing of it is begun.', null=True),
+            model_name="run",
+            name="paused_at",
+            field=models.DateTimeField(
+                blank=True, help_text="Since when nothing of it is begun.", null=True
+            ),
         ),
         migrations.AlterField(
-            model_name='decision',
-            name='reason',
-            field=models.CharField(blank=True, choices=[('low_confidence', 'not confident enough'), ('unk', 'the validators think that no candidate fits'), ('low_mass', 'a validator wanted to say something else than the options'), ('no_policy', 'no policy is active'), ('configuration_differs', 'the active policy was fitted for another configuration'), ('no_verdict', 'no validator answered'), ('validator_failed', 'a validator of the policy failed'), ('paused', 'the policy is paused'), ('script', 'written in a script that the encoder was not trained for'), ('benchmark', 'a benchmark task: decided in shadow only'), ('budget', 'the budget of the run was used up'), ('already_decided', 'people have answered it already'), ('machine_failed', 'a machine failed again and again'), ('cancelled', 'the run was cancelled')], max_length=24),
+            model_name="decision",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("low_confidence", "not confident enough"),
+                    ("unk", "the validators think that no candidate fits"),
+                    ("low_mass", "a validator wanted to say something else than the options"),
+                    ("no_policy", "no policy is active"),
+                    (
+                        "configuration_differs",
+                        "the active policy was fitted for another configuration",
+                    ),
+                    ("no_verdict", "no validator answered"),
+                    ("validator_failed", "a validator of the policy failed"),
+                    ("paused", "the policy is paused"),
+                    ("script", "written in a script that the encoder was not trained for"),
+                    ("benchmark", "a benchmark task: decided in shadow only"),
+                    ("budget", "the budget of the run was used up"),
+                    ("already_decided", "people have answered it already"),
+                    ("machine_failed", "a machine failed again and again"),
+                    ("cancelled", "the run was cancelled"),
+                ],
+                max_length=24,
+            ),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('paused_at__isnull', False)), fields=['id'], name='run_paused'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("paused_at__isnull", False)), fields=["id"], name="run_paused"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('paused_at__isnull', True), models.Q(('cancelled_at__isnull', True), ('status', 'closed')), _connector='OR'), name='run_paused_takes_no_tasks'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("paused_at__isnull", True),
+                    models.Q(("cancelled_at__isnull", True), ("status", "closed")),
+                    _connector="OR",
+                ),
+                name="run_paused_takes_no_tasks",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('cancelled_at__isnull', True), models.Q(('status', 'open'), _negated=True), _connector='OR'), name='run_cancelled_takes_no_tasks'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("cancelled_at__isnull", True),
+                    models.Q(("status", "open"), _negated=True),
+                    _connector="OR",
+                ),
+                name="run_cancelled_takes_no_tasks",
+            ),
         ),
     ]

@@ -6,27 +6,70 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0016_paused_and_cancelled_runs'),
+        ("labeling", "0016_paused_and_cancelled_runs"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Note',
+            name="Note",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField(max_length=2000)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('read_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('annotation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notes', to='labeling.annotation')),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='notes_written', to='labeling.member')),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='notes', to='labeling.member')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text", models.TextField(max_length=2000)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("read_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "annotation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notes",
+                        to="labeling.annotation",
+                    ),
+                ),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="notes_written",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="notes",
+                        to="labeling.member",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['member', '-id'], name='note_of_member'), models.Index(condition=models.Q(('read_at__isnull', True)), fields=['member'], name='note_unread')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('text__gt', '')), name='note_says_something'), models.CheckConstraint(condition=models.Q(('member', models.F('by')), _negated=True), name='note_goes_to_somebody_else')],
+                "ordering": ["-id"],
+                "indexes": [
+                    models.Index(fields=["member", "-id"], name="note_of_member"),
+                    models.Index(
+                        condition=models.Q(("read_at__isnull", True)),
+                        fields=["member"],
+                        name="note_unread",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("text__gt", "")), name="note_says_something"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("member", models.F("by")), _negated=True),
+                        name="note_goes_to_somebody_else",
+                    ),
+                ],
             },
         ),
     ]

@@ -6,47 +6,162 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0017_notes_to_annotators'),
+        ("labeling", "0017_notes_to_annotators"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Flag',
+            name="Flag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('note', models.CharField(blank=True, max_length=300)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='flags', to='labeling.member')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='flags', to='labeling.task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("note", models.CharField(blank=True, max_length=300)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "closed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="flags",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="flags",
+                        to="labeling.task",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at__isnull', True)), fields=('task', 'revision', 'member'), name='flag_one_open'), models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('closed_by__isnull', True)), models.Q(('closed_at__isnull', False), ('closed_by__isnull', False)), _connector='OR'), name='flag_closed_by_somebody')],
+                "ordering": ["-id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("closed_at__isnull", True)),
+                        fields=("task", "revision", "member"),
+                        name="flag_one_open",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at__isnull", True), ("closed_by__isnull", True)),
+                            models.Q(("closed_at__isnull", False), ("closed_by__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="flag_closed_by_somebody",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Skip',
+            name="Skip",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('reason', models.CharField(choices=[('later', 'not now: give it to me later'), ('language', 'I do not read this language well enough'), ('involved', 'it concerns me or somebody I know'), ('distressing', 'I would rather not read this')], max_length=11)),
-                ('until', models.DateTimeField(blank=True, help_text='When it comes back; empty: it goes to others.', null=True)),
-                ('purpose', models.CharField(choices=[('label', 'label'), ('benchmark', 'benchmark'), ('gold', 'gold'), ('repeat', 'repeat'), ('audit', 'audit'), ('adjudicate', 'adjudicate'), ('onboarding', 'onboarding')], max_length=10)),
-                ('visible', models.JSONField(default=dict)),
-                ('current', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='skips', to='labeling.member')),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='skips', to='labeling.task')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("later", "not now: give it to me later"),
+                            ("language", "I do not read this language well enough"),
+                            ("involved", "it concerns me or somebody I know"),
+                            ("distressing", "I would rather not read this"),
+                        ],
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "until",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When it comes back; empty: it goes to others.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[
+                            ("label", "label"),
+                            ("benchmark", "benchmark"),
+                            ("gold", "gold"),
+                            ("repeat", "repeat"),
+                            ("audit", "audit"),
+                            ("adjudicate", "adjudicate"),
+                            ("onboarding", "onboarding"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("visible", models.JSONField(default=dict)),
+                ("current", models.BooleanField(default=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "member",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="skips",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="skips",
+                        to="labeling.task",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['member', '-id'], name='skip_of_member')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('current', True)), fields=('task', 'revision', 'member'), name='skip_one_current'), models.CheckConstraint(condition=models.Q(models.Q(('reason', 'later'), ('until__isnull', False)), models.Q(('reason__in', ['language', 'involved', 'distressing']), ('until__isnull', True)), _connector='OR'), name='skip_for_a_known_reason')],
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["member", "-id"], name="skip_of_member")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("current", True)),
+                        fields=("task", "revision", "member"),
+                        name="skip_one_current",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("reason", "later"), ("until__isnull", False)),
+                            models.Q(
+                                ("reason__in", ["language", "involved", "distressing"]),
+                                ("until__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="skip_for_a_known_reason",
+                    ),
+                ],
             },
         ),
     ]

@@ -14,51 +14,118 @@ def first_versions(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0018_flags_and_skips'),
+        ("labeling", "0018_flags_and_skips"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='project',
-            name='guidelines',
-            field=models.TextField(blank=True, help_text='Markdown, shown to annotators on the key g.'),
+            model_name="project",
+            name="guidelines",
+            field=models.TextField(
+                blank=True, help_text="Markdown, shown to annotators on the key g."
+            ),
         ),
         migrations.CreateModel(
-            name='GuidelineVersion',
+            name="GuidelineVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('text', models.TextField(blank=True, help_text='Markdown; empty where they were removed.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member')),
-                ('label', models.ForeignKey(blank=True, help_text='Empty for those of the project.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='guideline_versions', to='labeling.label')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guideline_versions', to='labeling.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "text",
+                    models.TextField(
+                        blank=True, help_text="Markdown; empty where they were removed."
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty for those of the project.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="guideline_versions",
+                        to="labeling.label",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="guideline_versions",
+                        to="labeling.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='GuidelinesRead',
+            name="GuidelinesRead",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('read_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('member', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='guidelines_read', to='labeling.member')),
-                ('newest', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.guidelineversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("read_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "member",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="guidelines_read",
+                        to="labeling.member",
+                    ),
+                ),
+                (
+                    "newest",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="labeling.guidelineversion",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'guidelines read',
+                "verbose_name_plural": "guidelines read",
             },
         ),
         migrations.AddConstraint(
-            model_name='guidelineversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('label__isnull', True)), fields=('project', 'number'), name='guideline_number_once_per_project'),
+            model_name="guidelineversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("label__isnull", True)),
+                fields=("project", "number"),
+                name="guideline_number_once_per_project",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='guidelineversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('label__isnull', False)), fields=('label', 'number'), name='guideline_number_once_per_label'),
+            model_name="guidelineversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("label__isnull", False)),
+                fields=("label", "number"),
+                name="guideline_number_once_per_label",
+            ),
         ),
         migrations.RunPython(first_versions, migrations.RunPython.noop),
     ]

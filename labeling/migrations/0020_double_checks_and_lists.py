@@ -6,34 +6,79 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0019_versions_of_guidelines'),
+        ("labeling", "0019_versions_of_guidelines"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='project',
-            name='allow_bulk',
-            field=models.BooleanField(default=True, help_text='May texts that look alike be confirmed as a list? Only where machine output is shown.'),
+            model_name="project",
+            name="allow_bulk",
+            field=models.BooleanField(
+                default=True,
+                help_text="May texts that look alike be confirmed as a list? Only where machine output is shown.",
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='double_check',
-            field=models.BooleanField(default=False, help_text='Ask once more where an answer contradicts what a certified policy is sure of. Never of a blind text.'),
+            model_name="project",
+            name="double_check",
+            field=models.BooleanField(
+                default=False,
+                help_text="Ask once more where an answer contradicts what a certified policy is sure of. Never of a blind text.",
+            ),
         ),
         migrations.CreateModel(
-            name='DoubleCheck',
+            name="DoubleCheck",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('outcome', models.CharField(blank=True, choices=[('kept', 'kept the answer'), ('changed', 'gave another one')], max_length=7)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('annotation', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='double_check', to='labeling.annotation')),
-                ('decision', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.decision')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[("kept", "kept the answer"), ("changed", "gave another one")],
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "annotation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="double_check",
+                        to="labeling.annotation",
+                    ),
+                ),
+                (
+                    "decision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="labeling.decision",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('outcome', '')), models.Q(('closed_at__isnull', False), ('outcome__in', ['kept', 'changed'])), _connector='OR'), name='double_check_closed_with_an_outcome')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at__isnull", True), ("outcome", "")),
+                            models.Q(
+                                ("closed_at__isnull", False), ("outcome__in", ["kept", "changed"])
+                            ),
+                            _connector="OR",
+                        ),
+                        name="double_check_closed_with_an_outcome",
+                    )
+                ],
             },
         ),
     ]

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0022_uploads'),
+        ("labeling", "0022_uploads"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='user',
-            name='language',
-            field=models.CharField(blank=True, max_length=10, verbose_name='language of the pages'),
+            model_name="user",
+            name="language",
+            field=models.CharField(blank=True, max_length=10, verbose_name="language of the pages"),
         ),
     ]

@@ -4,20 +4,46 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0023_language_of_an_account'),
+        ("labeling", "0023_language_of_an_account"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='taxonomyversion',
-            name='changes',
-            field=models.JSONField(blank=True, default=dict, help_text='Against the version before, by label id: added, retired, described (lists), renamed (id to old and new name), merged (id to id), split (id to ids).'),
+            model_name="taxonomyversion",
+            name="changes",
+            field=models.JSONField(
+                blank=True,
+                default=dict,
+                help_text="Against the version before, by label id: added, retired, described (lists), renamed (id to old and new name), merged (id to id), split (id to ids).",
+            ),
         ),
         migrations.AlterField(
-            model_name='decision',
-            name='reason',
-            field=models.CharField(blank=True, choices=[('low_confidence', 'not confident enough'), ('unk', 'the validators think that no candidate fits'), ('low_mass', 'a validator wanted to say something else than the options'), ('no_policy', 'no policy is active'), ('configuration_differs', 'the active policy was fitted for another configuration'), ('no_verdict', 'no validator answered'), ('validator_failed', 'a validator of the policy failed'), ('paused', 'the policy is paused'), ('script', 'written in a script that the encoder was not trained for'), ('benchmark', 'a benchmark task: decided in shadow only'), ('budget', 'the budget of the run was used up'), ('already_decided', 'people have answered it already'), ('machine_failed', 'a machine failed again and again'), ('cancelled', 'the run was cancelled'), ('labels_changed', 'the label is not one of the project any more')], max_length=24),
+            model_name="decision",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("low_confidence", "not confident enough"),
+                    ("unk", "the validators think that no candidate fits"),
+                    ("low_mass", "a validator wanted to say something else than the options"),
+                    ("no_policy", "no policy is active"),
+                    (
+                        "configuration_differs",
+                        "the active policy was fitted for another configuration",
+                    ),
+                    ("no_verdict", "no validator answered"),
+                    ("validator_failed", "a validator of the policy failed"),
+                    ("paused", "the policy is paused"),
+                    ("script", "written in a script that the encoder was not trained for"),
+                    ("benchmark", "a benchmark task: decided in shadow only"),
+                    ("budget", "the budget of the run was used up"),
+                    ("already_decided", "people have answered it already"),
+                    ("machine_failed", "a machine failed again and again"),
+                    ("cancelled", "the run was cancelled"),
+                    ("labels_changed", "the label is not one of the project any more"),
+                ],
+                max_length=24,
+            ),
         ),
     ]

@@ -119,6 +119,8 @@ class Annotation(models.Model):
         indexes = [
             models.Index(fields=["member", "-id"], name="annotation_history"),
             models.Index(fields=["task", "member"], name="annotation_own"),
+            # What a member answered for what, and when: counted with every answer.
+            models.Index(fields=["member", "purpose", "created_at"], name="annotation_turns"),
         ]
 
     def __str__(self) -> str:
