@@ -20,6 +20,7 @@ from tests.support import ROOT
 @pytest.mark.browser
 def test_a_tiny_site_is_filled_measured_and_accounted_for() -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+    environment["DJANGO_SETTINGS_MODULE"] = "annotation_site.settings"
     sizes = ("--tasks", "60", "120", "--annotators", "2", "--seconds", "3")
     done = subprocess.run(
         [sys.executable, "-m", "bench.web", *sizes, "--json"],
