@@ -29,7 +29,7 @@ def test_an_admin_invites_and_the_invited_make_an_account(
     Member.objects.filter(pk=ann.pk).update(role="admin")
     page.goto("/p/heron/")
     press(page, "link", "Manage")
-    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    expect(page.get_by_role("heading", name="Settings", exact=True)).to_be_visible()
     press(page, "link", "People")
     expect(page.get_by_role("heading", name="Invite somebody")).to_be_visible()
     press(page, "button", "Make the link")
