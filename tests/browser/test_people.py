@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 def press(page: Page, role: str, name: str) -> None:
     """Press Enter on what has this role and name; it must be reachable by the Tab key."""
-    found = page.get_by_role(role, name=name)  # type: ignore[arg-type]
+    found = page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
     expect(found).to_be_visible()
     for _step in range(60):
         if found.evaluate("element => element === document.activeElement"):
