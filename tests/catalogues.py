@@ -39,7 +39,9 @@ def sources() -> Iterator[tuple[Path, str]]:
             yield path, path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "templates").rglob("*")):
         if path.is_file():
-            yield path, templatize(path.read_text(encoding="utf-8"), origin=str(path))
+            python = templatize(path.read_text(encoding="utf-8"), origin=str(path))
+            # What is left of the HTML is indented as it was, which no Python may be.
+            yield path, "\n".join(line.lstrip() for line in python.splitlines())
 
 
 @cache
