@@ -50,6 +50,11 @@ class PartReport:
     bars: Sequence[str]
     obstacles: Sequence[str]
 
+    @property
+    def in_words(self) -> list[tuple[str, int]]:
+        """How its texts were sampled, for people, and how many so."""
+        return [(str(Sampling(how).label), n) for how, n in self.by_sampling.items()]
+
 
 def part_reports(project: Project) -> list[PartReport]:
     """Every part of the project's benchmark, in the order fit, tune, certify, test."""

@@ -81,7 +81,7 @@ def observe(
     project = policy.project
     expert = project.members.filter(role="expert").first() or make_member(project, "expert")
     run = make_run(project, policy.configuration, status="closed")
-    label, other = label_of(project, name), label_of(project, "c")
+    label, other = label_of(project, name), project.labels.exclude(name=name).order_by("-pk")[0]
     found = []
     for is_wrong in wrong:
         task = make_task(project, status="resolved")
