@@ -83,7 +83,7 @@ def _problems_of(message: Message, catalog: Catalog) -> Iterator[str]:
         yield "not translated"
         return
     # In other languages the first form may stand for 21, so it names the number as the plural does.
-    english = message.id[-1] if message.pluralizable else message.id
+    english = message.id if isinstance(message.id, str) else message.id[-1]
     for form in forms:
         if set(PLACEHOLDER.findall(form)) != set(PLACEHOLDER.findall(english)):
             yield "other placeholders"
@@ -94,7 +94,8 @@ def _problems_of(message: Message, catalog: Catalog) -> Iterator[str]:
 
 
 def _forms(message: Message) -> tuple[str, ...]:
-    return message.string if isinstance(message.string, tuple) else (message.string,)
+    given = message.string
+    return tuple(given) if isinstance(given, (tuple, list)) else (given or "",)
 
 
 def _edges(text: str) -> tuple[bool, bool]:

@@ -31,6 +31,7 @@ from labeling.models import (
     Retrieved,
     Run,
     Task,
+    User,
     Validator,
     Verdict,
 )
@@ -87,9 +88,7 @@ def make_everything() -> Everything:
     )
     project.refresh_from_db()
     admin = make_member(project, "admin", "root", name="Wilhelmina Schwarzenegger")
-    user_of(admin).__class__.objects.filter(pk=admin.user_id).update(
-        is_staff=True, is_superuser=True
-    )
+    User.objects.filter(memberships=admin).update(is_staff=True, is_superuser=True)
     expert = make_member(project, "expert", "ida")
     ann = make_member(project, "regular", "ann")
     _say_and_decide(scene)
