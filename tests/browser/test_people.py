@@ -46,7 +46,7 @@ def test_an_admin_invites_and_the_invited_make_an_account(
         guest.get_by_label(label, exact=True).focus()
         guest.keyboard.type("kestrel-over-7")
     guest.keyboard.press("Enter")
-    expect(guest.get_by_role("link", name="Heron")).to_be_visible()
+    expect(guest.get_by_role("link", name="Heron", exact=True)).to_be_visible()
     context.close()
 
     page.goto("/p/heron/people/")
