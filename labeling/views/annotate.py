@@ -171,8 +171,9 @@ def _take(request: PageRequest) -> HttpResponse:
     around = PageForm(request.POST)
     if around.is_valid() and around.is_of_another(request.member):
         return _refuse(request, str(around.ANOTHER), status=403)
-    sent = request.member.annotations.filter(client_id=around.cleaned_data.get("client_id"))
-    if str(sent.values_list("task", flat=True).first()) == request.POST.get("task"):
+    client_id = around.cleaned_data.get("client_id")
+    sent = request.member.annotations.filter(client_id=client_id) if client_id else None
+    if sent and str(sent[0].task_id) == request.POST.get("task"):
         return _taken(request, around)
     form = AnswerForm(request.POST, project=request.project)
     if not form.is_valid():
@@ -202,7 +203,8 @@ def _lease_of(request: PageRequest, task: Task, lease_id: int | None) -> Lease |
     """The member's lease on the task: the one that is named, else the newest. A task that came
     back with an answer taken back stands under a lease that the page may not know yet."""
     leases = request.member.leases.filter(task=task).order_by("-leased_at")
-    return leases.filter(pk=lease_id).first() or leases.first()
+    named = leases.filter(pk=lease_id).first() if lease_id is not None else None
+    return named or leases.first()
 
 
 def _taken(
