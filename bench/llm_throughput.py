@@ -71,11 +71,11 @@ class Turn:
 
 def measure(tasks: int, turns: int, folder: Path) -> dict[str, Any]:
     """All figures."""
-    from tests.vllm import make_server
+    from bench.word_finder import make_model
+    from tests.vllm import VllmServer, free_port
 
     os.environ["VLLM_SERVER_DEV_MODE"] = "1"  # offers to empty the prefix cache
-    (folder / "vllm").mkdir()
-    server = make_server(folder / "vllm")
+    server = VllmServer(make_model(folder / "vllm" / "model"), free_port())
     site = Site(folder / "var")
     say("starting vLLM ...")
     server.start()

@@ -7,8 +7,8 @@ documents, with and without look-alike examples on the label cards, and each rem
 of digits. Thresholds are tuned on one half of the tasks for the target accuracy and measured on
 the other. Answers are kept by cell (`--cache`), so that a run that was cut off goes on.
 
-Without `--url` the model is the tiny one of the tests, a word finder, behind vLLM's CPU build.
-It is no LLM, and what it scores says nothing about one.
+Without `--url` the model is a tiny word finder (`bench.word_finder`) behind vLLM's CPU
+build. It is no LLM, and what it scores says nothing about one.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
         "data": options.data.name,
         "train_rows": material.train_rows,
         "labels": len(material.names),
-        "model": options.model if options.url else "the tiny word finder of the tests, no LLM",
+        "model": options.model if options.url else "a tiny word finder, no LLM",
         **tables(material, cells, options.target),
     }
     if options.figure:
@@ -175,11 +175,12 @@ def served(options: argparse.Namespace, material: Material) -> Iterator[ServedMo
     if options.url:
         yield asyncio.run(registered(options.url, options.model))
         return
-    from tests.vllm import MODEL, make_server
+    from bench.word_finder import make_model
+    from tests.vllm import MODEL, VllmServer, free_port
 
     words = sorted({word for name in material.names for word in name.casefold().split("_")})
     with TemporaryDirectory(prefix="countersign-bench-") as folder:
-        server = make_server(Path(folder), words)
+        server = VllmServer(make_model(Path(folder) / "model", words), free_port())
         say("starting vLLM ...")
         server.start()
         try:

@@ -84,9 +84,9 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vllm.VllmServer]:
-    """A real vLLM server on the CPU with a tiny model. A test that stops it starts it again."""
-    server = vllm.make_server(tmp_path_factory.mktemp("vllm"))
+def vllm_server() -> Iterator[vllm.VllmServer]:
+    """A vLLM server with the model that the tests train. A test that stops it starts it again."""
+    server = vllm.make_server()
     server.start()
     yield server
     server.stop()

@@ -1,26 +1,39 @@
-"""A tiny causal language model that finds which option the words of a text speak for.
+"""A tiny causal language model, trained from nothing on a made option task (`tests.made_task`).
 
-It is no LLM, and nobody trained it. Trained from nothing, a model of three layers was still at
-chance (17 % of six options) after 1,292 steps of 32 prompts without instructions and cards, 500 s
-on a shared core. So the attention of this one is set by hand, layer by layer, to do one job:
+It is no LLM. It has three layers of 64 dimensions, and reads the product's own prompts: which of
+five labels, in any order, does a text belong to, and does it belong to this one? It learns the
+words of twelve labels in 26,000 prompts, about a minute of one core, because
 
-1. every token learns the block, the kind of line and the option's digit that it stands under;
-2. the tokens of a label's card learn the last word of the label's name;
-3. a word of the text looks for itself on the cards and takes the names of those it stands on;
-4. a word of an option looks for itself, or for a name taken, in the text;
-5. after the begun answer, the digits of the options that found something are likely, else 0.
+- its tokenizer has a token for each sentence of the prompts and for each word of the task, so that
+  a prompt is 60 tokens long;
+- its weights are ten times larger at first than is usual: with the usual ones it learned nothing
+  in that time;
+- besides the answer, what its first layer says at the name of each option is trained: the option's
+  digit where the text is the label's, else 0. With the answer alone it learned nothing either.
 
-It prefers 1 a little over the other digits, as larger models do. Everything else that it says
-comes from random weights beside all this, and is nonsense.
+A few prompts are about labels and in words that it knows nothing of, in all three languages; the
+answer is 0. The digits are learned in both spellings, with a space before them and
+without, as larger models have them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import os
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from llm_worker.prompts.build import PREFILL, build_prompt
+from llm_worker.prompts.families import FAMILIES, NEWEST
+from llm_worker.types import Candidate, Question, ValidationRequest
+from tests import made_task
 
 CONTEXT = 2048
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -32,88 +45,82 @@ TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-HIDDEN, HEADS, HEAD = 256, 4, 64
-ROTARY = 16
-"""Of the dimensions of a head; they tell distances, the others tell what a token is."""
-LAYERS = 5
-CONST, LENGTH = 16.0, 24.0
-"""Of every token: a constant, and how long its state is to begin with. They are large beside the
-rest, so that layer norms scale all tokens almost alike."""
-SCALE = HIDDEN**0.5 / LENGTH
-IDENTITY = 44
-FEATURES = {
-    "const": 2,
-    "balance": 1,
-    "word": IDENTITY,
-    "digit": 6,
-    "tag": 4,
-    "header": 3,
-    "content": 1,
-    "first": 1,
-    "closes": 1,
-    "block": 4,
-    "line": 3,
-    "slot": 6,
-    "name": IDENTITY,
-    "names": IDENTITY,
-    "found": 1,
-    "answer": 6,
-}
-"""What a token's state holds, and in how many dimensions; the rest is random."""
-OPTION_DIGITS = "012345"
-TAGS = ("TEXT", "OPTIONS", "LABEL", "RETRIEVED")
-HEADERS = (("Name",), ("Ġalike",), ("Description", "Examples"))
-BABBLE = (LENGTH**2 - 2.0 * CONST**2) ** 0.5
-"""How long the random part of a token's state is."""
-SURE, LIFT, SPACED, FIRST_BIAS, NONSENSE = 6.0, 7.0, -1.5, 0.4, 1.2
+LAYERS, HIDDEN, HEADS, WEIGHT = 3, 64, 2, 0.2
+STEPS, BATCH, RATE = 900, 32, 4e-3
+WARM_UP, LEVEL = 30, 0.6
+"""Steps in which the rate rises, and the share of all after which it falls."""
+SPACED = 0.2
+"""Of an answer's probability, what the spelling with a space before the digit is to have."""
+STRANGE_EVERY, STRANGE_BATCH = 8, 4
+"""One in so many batches is of so many strange prompts, which are long."""
+LETTERS = "abcdefghijklmnoprstuvw"
+BLOCKS = (
+    "\n\n[LABEL]\nName:\n| ",
+    "\n[/LABEL]",
+    "\n\n[TEXT]\n| ",
+    "\n[/TEXT]",
+    "\n\n[OPTIONS]\n",
+    "\n[/OPTIONS]",
+    "yes, it belongs to:",
+)
+SHORT = 12
+"""Lines of ours below that length are no tokens of their own: they may stand in a text."""
 
 
-def make_model(folder: Path, lines: Sequence[str], words: Sequence[str] = ()) -> Path:
-    """Write the model to `folder`. `lines` are the prompts' own, whose words mean nothing to it;
-    its tokenizer keeps these and each of `words` whole."""
-    import torch
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+def lines_of_prompts() -> list[str]:
+    """Every line that all prompt families have between them."""
+    return [line for family in FAMILIES.values() for line in _lines(asdict(family))]
 
-    tokenizer = make_tokenizer(lines, words)
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(7)
-        # Tokenizers of this architecture keep the space before a digit, as those of Qwen do not.
-        config = GPTNeoXConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=HIDDEN,
-            intermediate_size=16,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=HEADS,
-            max_position_embeddings=CONTEXT,
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": 10_000.0,
-                "partial_rotary_factor": ROTARY / HEAD,
-            },
-            bos_token_id=None,
-            eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
-        )
-        model: Any = GPTNeoXForCausalLM(config)
-        model.eval()
-        _Wiring(model, tokenizer, _plain_words(lines)).set_all()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+
+def _lines(content: object) -> Iterator[str]:
+    if isinstance(content, Mapping):
+        for value in content.values():
+            yield from _lines(value)
+    elif isinstance(content, str):
+        yield from content.splitlines()
+
+
+def trained(cache: Path) -> Path:
+    """The folder of the trained model, from `cache` if the same recipe was followed before."""
+    versions = [importlib.metadata.version(name) for name in ("torch", "transformers")]
+    own = [inspect.getsource(made_task), Path(__file__).read_text(encoding="utf-8")]
+    recipe = json.dumps([*own, *versions, lines_of_prompts()])
+    folder = cache / hashlib.sha256(recipe.encode()).hexdigest()[:24]
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as fresh:
+            made = Path(fresh) / "model"
+            _train(made)
+            try:
+                os.rename(made, folder)
+            except OSError:  # another run was quicker
+                if not folder.exists():
+                    raise
     return folder
 
 
-def _plain_words(lines: Sequence[str]) -> frozenset[str]:
-    """Words that are ours and say nothing about a label."""
-    ours = [*lines, *TAGS, "user assistant answer"]
-    return frozenset(word.casefold() for line in ours for word in re.findall(r"\w+", line))
+def make_tokenizer(
+    lines: Sequence[str],
+    words: Sequence[str] = (),
+    *,
+    whole: Sequence[str] = (),
+    splits: bool = False,
+    pairs: bool = False,
+) -> Any:
+    """Byte-level BPE, learned from `lines`, in which a digit and each of `words` is one token, with
+    and without a space before it, and so is each of `whole`.
 
-
-def make_tokenizer(lines: Sequence[str], words: Sequence[str] = ()) -> Any:
-    """Byte-level BPE in which a digit is one token, with and without a space before it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    With `splits` the space before a number is always a token of its own; with `pairs` a number of
+    two digits is one token.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if splits:
+        apart = pre_tokenizers.Split(Regex("[0-9]{1,2}"), behavior="isolated")
+        bpe.pre_tokenizer = pre_tokenizers.Sequence([apart, bpe.pre_tokenizer])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=2000 + 2 * len(words),
@@ -122,201 +129,156 @@ def make_tokenizer(lines: Sequence[str], words: Sequence[str] = ()) -> Any:
         show_progress=False,
     )
     spaced = [f"option {digit} or {digit}" for digit in DIGITS] * 50
-    ours = ["user\nassistant\n[ANSWER]", *(f"[{tag}]\n[/{tag}]" for tag in TAGS), *lines] * 50
-    whole = [f"{word} {word}" for word in words] * 20
-    bpe.train_from_iterator([*ours, *spaced, *whole], trainer)
+    numbers = [f"option {number} or({number}" for number in range(10, 20)] * 50 if pairs else []
+    each = [f"{word} {word}" for word in words] * 20
+    bpe.train_from_iterator([*[*_OURS, *lines] * 50, *spaced, *numbers, *each], trainer)
     wrapped: Any = PreTrainedTokenizerFast
     tokenizer = wrapped(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in dict.fromkeys(whole)])
     tokenizer.chat_template = TEMPLATE
     return tokenizer
 
 
-@dataclass
-class _Head:
-    """What one head does: scores in nats for a pair of tokens, and what it copies.
-
-    `scores` holds (feature of the reader, feature of what is read, gain); `near` gives gains to
-    the cosines of the distance at the rotary frequencies 10000 ** (-pair / 8), which favour what
-    is near; `copies` holds (feature of what is read, feature of the reader that it is added to).
-    """
-
-    scores: Sequence[tuple[str, str, float]]
-    copies: Sequence[tuple[str, str]]
-    near: Mapping[int, float] = field(default_factory=dict)
-
-
-MATCH = 40.0
-UNLIKE_ALL = 1.6 * MATCH
-"""What a word must score to count as found: being the word, and standing in the right block."""
-CIRCUIT: tuple[tuple[_Head, ...], ...] = (
-    (  # Where am I? The nearest digit, tag and heading before me say so.
-        _Head([("const", "digit", 300.0)], [("digit", "slot")], {2: 60.0, 3: 60.0, 4: 60.0}),
-        _Head([("const", "tag", 1400.0)], [("tag", "block")], {4: 600.0, 5: 200.0}),
-        _Head([("const", "header", 1400.0)], [("header", "line")], {4: 600.0, 5: 200.0}),
-    ),
-    (  # The nearest word on the line of a name, on a card.
-        _Head(
-            [
-                ("const", "line:0", 200.0),
-                ("const", "content", 200.0),
-                ("const", "block:2", 200.0),
-            ],
-            [("word", "name")],
-            {3: 100.0, 4: 60.0},
-        ),
-    ),
-    (  # Myself on a card, but not among what only looks alike; or else the first token of all.
-        _Head(
-            [
-                ("word", "word", MATCH),
-                ("const", "block:2", MATCH),
-                ("const", "line:1", -2.0 * MATCH),
-                ("const", "first", UNLIKE_ALL),
-            ],
-            [("name", "names")],
-        ),
-    ),
-    (  # Myself, or a word of the text that stands on a card named like me.
-        *(
-            _Head(
-                [
-                    ("word", looked_for, MATCH),
-                    ("const", "block:0", MATCH),
-                    ("const", "first", UNLIKE_ALL),
-                ],
-                [("block:0", "found")],
-            )
-            for looked_for in ("word", "names")
-        ),
-    ),
-    (  # The digits of options with words that were found; if there are none, 0.
-        _Head(
-            [
-                ("closes", "found", 25.0),
-                ("closes", "block:1", 60.0),
-                ("closes", "first", 72.0),
-            ],
-            [("slot", "answer"), ("first", "answer:0")],
-        ),
-    ),
+_OURS = (
+    "user\nassistant\n[ANSWER]",
+    *(f"[{tag}]\n[/{tag}]" for tag in ("TEXT", "OPTIONS", "LABEL", "RETRIEVED")),
 )
 
 
-class _Wiring:
-    """Sets the weights of one model."""
+def make_network(tokenizer: Any, *, layers: int, hidden: int, heads: int, weight: float) -> Any:
+    """An untrained network of random weights."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-    def __init__(self, model: Any, tokenizer: Any, plain: frozenset[str]) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._plain = plain
-        self._at: dict[str, range] = {}
-        start = 0
-        for name, size in FEATURES.items():
-            self._at[name] = range(start, start + size)
-            start += size
-        self._random = range(start, HIDDEN)
+    # Tokenizers of this architecture keep the space before a digit, as those of Qwen do not.
+    config = GPTNeoXConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=CONTEXT,
+        initializer_range=weight,
+        bos_token_id=None,
+        eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"),
+    )
+    return GPTNeoXForCausalLM(config)
 
-    def set_all(self) -> None:
+
+def chat(text: str) -> str:
+    """A prompt with the answer begun, as the template writes it."""
+    return f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n{PREFILL}"
+
+
+def _train(folder: Path) -> None:
+    import torch
+
+    sentences = [line for line in lines_of_prompts() if len(line) >= SHORT and "{" not in line]
+    tokenizer = make_tokenizer([], made_task.VOCABULARY, whole=[*BLOCKS, *sentences])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = make_network(tokenizer, layers=LAYERS, hidden=HIDDEN, heads=HEADS, weight=WEIGHT)
+        _Training(model, tokenizer).run()
+    model.eval()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Tokens (n, length), the place of the last of each row, and what is to be said there; the
+    places (row, token) of the names of options, and what the first layer is to say there."""
+
+    tokens: Any
+    last: Any
+    right: Any
+    names: tuple[Sequence[int], Sequence[int]]
+    marks: Any
+
+
+class _Training:
+    def __init__(self, model: Any, tokenizer: Any) -> None:
         import torch
 
-        for parameter in self._model.parameters():
-            parameter.zero_()
-        for norm in (m for m in self._model.modules() if isinstance(m, torch.nn.LayerNorm)):
-            norm.weight.fill_(1.0)
-        self._embed()
-        for layer, heads in zip(self._model.gpt_neox.layers, CIRCUIT, strict=True):
-            for place, head in enumerate(heads):
-                self._set_head(layer.attention, place, head)
-            self._babble(layer.attention, HEADS - 1)
-        self._read_out()
+        self._model, self._tokenizer = model, tokenizer
+        self._early = torch.nn.Linear(HIDDEN, 6)
+        weights = [*model.parameters(), *self._early.parameters()]
+        self._optimizer = torch.optim.AdamW(weights, betas=(0.9, 0.98), weight_decay=0.01)
+        self._weights = weights
+        self._digits = tokenizer.convert_tokens_to_ids(list("012345"))
+        self._spaced = tokenizer.convert_tokens_to_ids([f"Ġ{digit}" for digit in "012345"])
+        self._labels = set(tokenizer.convert_tokens_to_ids([f"Ġ{n}" for n in made_task.LABELS]))
 
-    def _dims(self, feature: str) -> list[int]:
-        """Of a feature, or of one of its parts, as in "block:2"."""
-        name, _, part = feature.partition(":")
-        dims = self._at[name]
-        return [dims[int(part)]] if part else list(dims)
-
-    def _embed(self) -> None:
+    def run(self) -> None:
         import torch
 
-        table = self._model.gpt_neox.embed_in.weight
-        codes: dict[str, Any] = {}
-        for written, token in self._tokenizer.get_vocab().items():
-            row = table[token]
-            word = written.removeprefix("Ġ").casefold()
-            if len(word) >= 3 and word.isalpha() and word not in self._plain:
-                code = codes.setdefault(word, torch.randn(IDENTITY).sign() / IDENTITY**0.5)
-                row[self._dims("word")] = code
-                row[self._dims("content")] = 1.0
-            self._mark(row, written)
-            row[self._dims("const")] = torch.tensor([CONST, -CONST])
-            row[self._dims("balance")] = -row.sum()
-            random = torch.randn(len(self._random))
-            random -= random.mean()
-            left = LENGTH**2 - row.square().sum()
-            row[list(self._random)] = left.sqrt() * random / random.norm()
+        for step in range(STEPS):
+            rises, falls = (step + 1) / WARM_UP, (1.0 - step / STEPS) / (1.0 - LEVEL)
+            for group in self._optimizer.param_groups:
+                group["lr"] = RATE * min(1.0, rises, falls)
+            loss = self._loss(self._batch(step))
+            self._optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+            self._optimizer.step()
 
-    def _mark(self, row: Any, written: str) -> None:
-        if written in OPTION_DIGITS:
-            row[self._dims(f"digit:{OPTION_DIGITS.index(written)}")] = 1.0
-        if written in TAGS:
-            row[self._dims(f"tag:{TAGS.index(written)}")] = 1.0
-        for place, headers in enumerate(HEADERS):
-            if written in headers:
-                row[self._dims(f"header:{place}")] = 1.0
-        if written == "user":
-            row[self._dims("first")] = 1.0
-        if written == "]":
-            row[self._dims("closes")] = 1.0
+    def _loss(self, batch: _Batch) -> Any:
+        from torch.nn.functional import cross_entropy
 
-    def _set_head(self, attention: Any, place: int, head: _Head) -> None:
-        """Scores are divided by the root of `HEAD`, and what a head sees is scaled by `SCALE`."""
-        query, key, value = attention.query_key_value.weight.view(HEADS, 3, HEAD, HIDDEN)[place]
-        for pair, gain in head.near.items():
-            for side in (query, key):
-                side[pair, self._at["const"][0]] = (gain * HEAD**0.5) ** 0.5 / (SCALE * CONST)
-        free = ROTARY
-        for reads, is_read, gain in head.scores:
-            size = (abs(gain) * HEAD**0.5) ** 0.5 / SCALE
-            mine = self._dims(reads)
-            per = 1.0 / CONST if reads == "const" else 1.0
-            for at, dim in enumerate(self._dims(is_read)):
-                # What every token has looks for each dimension of what is read.
-                own = mine[at] if len(mine) > 2 else mine[0]
-                query[free, own] = size * per * (1.0 if gain > 0.0 else -1.0)
-                key[free, dim] = size
-                free += 1
-        assert free <= HEAD, f"Head {place} has no room for its scores."
-        out = attention.dense.weight[:, place * HEAD : (place + 1) * HEAD]
-        slot = 0
-        for source, target in head.copies:
-            for dim, to in zip(self._dims(source), self._dims(target), strict=True):
-                value[slot, dim] = 1.0 / SCALE
-                out[to, slot] = 1.0
-                out[self._at["balance"][0], slot] = -1.0
-                slot += 1
+        read = self._model.gpt_neox(batch.tokens, output_hidden_states=True)
+        states = read.last_hidden_state[range(len(batch.last)), batch.last]
+        logits = self._model.get_output_embeddings()(states).log_softmax(dim=-1)
+        rows = range(len(batch.last))
+        spellings = zip((self._digits, self._spaced), (1.0 - SPACED, SPACED), strict=True)
+        answer = sum(
+            -share * logits[rows, [ids[digit] for digit in batch.right]].mean()
+            for ids, share in spellings
+        )
+        if not len(batch.marks):
+            return answer
+        return answer + cross_entropy(self._early(read.hidden_states[1][batch.names]), batch.marks)
 
-    def _babble(self, attention: Any, place: int) -> None:
-        """Random attention among the random dimensions."""
+    def _batch(self, step: int) -> _Batch:
         import torch
 
-        weights = attention.query_key_value.weight.view(HEADS, 3, HEAD, HIDDEN)[place]
-        dims = list(self._random)
-        weights[:, :, dims] = torch.randn(3, HEAD, len(dims)) * len(dims) ** -0.5
-        back = torch.randn(len(dims), HEAD) * HEAD**-0.5
-        attention.dense.weight[dims, place * HEAD : (place + 1) * HEAD] = back - back.mean(dim=0)
+        question: Question = "multiclass" if step % 2 else "binary"
+        if step % STRANGE_EVERY == STRANGE_EVERY // 2:
+            rows = [_strange(step * BATCH + place) for place in range(STRANGE_BATCH)]
+        else:
+            rows = [_exercise(step * BATCH + place, question) for place in range(BATCH)]
+        read = self._tokenizer([chat(text) for text, _digit in rows]).input_ids
+        longest = max(map(len, read))
+        tokens = torch.tensor([ids + [0] * (longest - len(ids)) for ids in read])
+        right = [digit for _text, digit in rows]
+        row_of, place_of, marks = [], [], []
+        offered = 5 if question == "multiclass" else 1
+        for row, ids in enumerate(read):
+            # The options stand last; labels that the model does not know have no such token.
+            places = [place for place, token in enumerate(ids) if token in self._labels][-offered:]
+            for number, place in enumerate(places, start=1):
+                row_of.append(row)
+                place_of.append(place)
+                marks.append(number if right[row] == number else 0)
+        last = [len(ids) - 1 for ids in read]
+        return _Batch(tokens, last, right, (row_of, place_of), torch.tensor(marks))
 
-    def _read_out(self) -> None:
-        import torch
 
-        table = self._model.get_output_embeddings().weight
-        dims = list(self._random)
-        table[:, dims] = torch.randn(len(table), len(dims)) * NONSENSE / (SCALE * BABBLE)
-        for place, digit in enumerate(OPTION_DIGITS):
-            for written, less in ((digit, 0.0), (f"Ġ{digit}", SPACED)):
-                row = table[self._tokenizer.convert_tokens_to_ids(written)]
-                row.mul_(0.3)
-                row[self._dims("answer")] = (LIFT + less) / SCALE
-                row[self._dims(f"answer:{place}")] += SURE / SCALE
-                if digit == "1":
-                    row[self._dims("answer")] += FIRST_BIAS / SCALE
+def _exercise(seed: int, question: Question) -> tuple[str, int]:
+    """A prompt of the made task and the digit that is right."""
+    one = made_task.made(seed, question, unseen=False)
+    prompt = build_prompt(NEWEST["prob"]["en"], one.request)
+    return prompt.text, int(prompt.symbols[one.request.options.index(one.right)])
+
+
+def _strange(seed: int) -> tuple[str, int]:
+    """A prompt about labels and in words that mean nothing, and 0."""
+    rng = random.Random(seed)
+
+    def said(most: int) -> str:
+        words = range(rng.randint(1, most))
+        return " ".join("".join(rng.choices(LETTERS, k=rng.randint(2, 7))) for _ in words)
+
+    cards = tuple(Candidate(n, said(2), said(6), (said(6),)) for n in range(1, 6))
+    family = NEWEST["prob"][rng.choice(("en", "ru", "zh"))]
+    question: Question = rng.choice(("multiclass", "binary"))
+    asked = 1 if question == "binary" else None
+    return build_prompt(family, ValidationRequest(1, said(10), question, cards, asked)).text, 0

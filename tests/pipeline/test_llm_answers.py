@@ -12,7 +12,7 @@ from labeling.actions.ingest import ingest_predictions
 from labeling.actions.projects import create_project
 from labeling.actions.taxonomy import parse_labels
 from labeling.models import Decision, Policy, Project, Resolution
-from tests.made_task import ASKED, WORDS
+from tests.made_task import LABELS, text_about
 from tests.pipeline import world
 from tests.pipeline.test_llm import against_real_server, register
 from tests.pipeline.test_stages import check_all_accounted_for
@@ -20,18 +20,18 @@ from tests.vllm import VllmServer
 
 pytestmark = pytest.mark.django_db
 
-LABELS = WORDS[:12]
 UPSTREAM_RIGHT = 0.6
 """How often the classifier that the predictions come from is right."""
 
 
 def texts(start: int, number: int) -> list[tuple[str, str]]:
     """Texts about one of the labels, with that label; other numbers, other texts."""
-    chosen = range(start, start + number)
-    return [
-        (f"{ASKED[n % len(ASKED)].format(LABELS[n % len(LABELS)])} ({n})", LABELS[n % len(LABELS)])
-        for n in chosen
-    ]
+    found = []
+    for place in range(start, start + number):
+        label = LABELS[place % len(LABELS)]
+        text = text_about(random.Random(place), label, unseen=True)
+        found.append((f"{text} {place}", label))
+    return found
 
 
 def send(project: Project, prefix: str, rows: list[tuple[str, str]]) -> None:
