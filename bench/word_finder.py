@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.tiny_llm import CONTEXT, lines_of_prompts, make_tokenizer
+from tests.tiny_llm import BLOCK_LINES, CONTEXT, lines_of_prompts, make_tokenizer
 
 HIDDEN, HEADS, HEAD = 256, 4, 64
 ROTARY = 16
@@ -67,7 +67,7 @@ def make_model(folder: Path, words: Sequence[str] = ()) -> Path:
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
     lines = lines_of_prompts()
-    tokenizer = make_tokenizer(lines, words)
+    tokenizer = make_tokenizer([*BLOCK_LINES, *lines] * 50, words)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(7)
         # Tokenizers of this architecture keep the space before a digit, as those of Qwen do not.

@@ -49,7 +49,7 @@ def make_random(folder: Path, *, splits: bool = False, pairs: bool = False) -> P
 
     prompts = [build_prompt(family, example()).text for family in FAMILIES.values()]
     lines = [line for text in prompts for line in text.splitlines()]
-    tokenizer = make_tokenizer(lines, splits=splits, pairs=pairs)
+    tokenizer = make_tokenizer(lines, size=1500, splits=splits, pairs=pairs)
     with torch.random.fork_rng():
         torch.manual_seed(7)
         model = make_network(tokenizer, layers=2, hidden=64, heads=2, weight=0.2)

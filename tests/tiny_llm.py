@@ -104,11 +104,12 @@ def make_tokenizer(
     words: Sequence[str] = (),
     *,
     whole: Sequence[str] = (),
+    size: int = 2000,
     splits: bool = False,
     pairs: bool = False,
 ) -> Any:
-    """Byte-level BPE, learned from `lines`, in which a digit and each of `words` is one token, with
-    and without a space before it, and so is each of `whole`.
+    """Byte-level BPE of `size` tokens, learned from `lines`, besides which a digit and each of
+    `words` is one token, with and without a space before it, and so is each of `whole`.
 
     With `splits` the space before a number is always a token of its own; with `pairs` a number of
     two digits is one token.
@@ -123,7 +124,7 @@ def make_tokenizer(
         bpe.pre_tokenizer = pre_tokenizers.Sequence([apart, bpe.pre_tokenizer])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=2000 + 2 * len(words),
+        vocab_size=size + 2 * len(words),
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -131,7 +132,7 @@ def make_tokenizer(
     spaced = [f"option {digit} or {digit}" for digit in DIGITS] * 50
     numbers = [f"option {number} or({number}" for number in range(10, 20)] * 50 if pairs else []
     each = [f"{word} {word}" for word in words] * 20
-    bpe.train_from_iterator([*[*_OURS, *lines] * 50, *spaced, *numbers, *each], trainer)
+    bpe.train_from_iterator([*lines, *spaced, *numbers, *each], trainer)
     wrapped: Any = PreTrainedTokenizerFast
     tokenizer = wrapped(tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in dict.fromkeys(whole)])
@@ -139,7 +140,7 @@ def make_tokenizer(
     return tokenizer
 
 
-_OURS = (
+BLOCK_LINES = (
     "user\nassistant\n[ANSWER]",
     *(f"[{tag}]\n[/{tag}]" for tag in ("TEXT", "OPTIONS", "LABEL", "RETRIEVED")),
 )
@@ -173,7 +174,7 @@ def _train(folder: Path) -> None:
     import torch
 
     sentences = [line for line in lines_of_prompts() if len(line) >= SHORT and "{" not in line]
-    tokenizer = make_tokenizer([], made_task.VOCABULARY, whole=[*BLOCKS, *sentences])
+    tokenizer = make_tokenizer(BLOCK_LINES * 50, made_task.VOCABULARY, whole=[*BLOCKS, *sentences])
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = make_network(tokenizer, layers=LAYERS, hidden=HIDDEN, heads=HEADS, weight=WEIGHT)

@@ -123,7 +123,7 @@ def test_the_passport_says_what_the_server_can_do(
     }
     assert all(report.noise <= 1e-3 for report in passport.routes.values())
     assert passport.mass is not None
-    assert 0.3 < passport.mass < 1.0
+    assert 0.9 < passport.mass <= 1.0  # it was trained to say nothing but options
     assert passport.disagreement <= 1e-3
 
 
@@ -223,7 +223,8 @@ def test_the_prefix_that_tasks_share_is_read_once(
     results, _failures = validate_all(chosen, [asked(place, f"case {place}") for place in range(2)])
     results += validate_all(chosen, [asked(2, "case of its own")])[0]
     assert results[2].cached_tokens is not None
-    assert results[2].tokens / 2 < results[2].cached_tokens < results[2].tokens
+    # The server keeps whole blocks of 128 tokens, and these prompts are two long.
+    assert results[2].tokens - 2 * 128 < results[2].cached_tokens < results[2].tokens
 
 
 def test_another_text_gets_another_answer(vllm_server: VllmServer, passport: Passport) -> None:
