@@ -167,5 +167,5 @@ def test_the_page_names_it_beside_a_candidate_blind_or_not(project: Project) -> 
         task = deferred(project)
         ranked(task, "SIM not seen", "Bill")
         html = client_of(make_member(project)).get("/p/heron/annotate/").content.decode()
-        assert "Not to be confused with <b>Activate</b>" in html
+        assert 'Not to be confused with <b dir="auto">Activate</b>' in html
         assert "A new card." in html
