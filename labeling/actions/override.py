@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-from uuid import UUID
+from typing import Unpack
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 
-from labeling.access import Right, has_right
-from labeling.actions.annotate import (
-    AnswerOutcome,
-    Choice,
-    check_revision,
-    checked,
-    lock,
-    repeated,
-    store,
-)
+from labeling.actions.annotate import AnswerOutcome
 from labeling.actions.browse import hidden_from
-from labeling.actions.disputes import tell_those_who_said_otherwise
 from labeling.actions.errors import ActionRefused, Conflict
-from labeling.actions.resolve import resolve
-from labeling.models import BenchmarkItem, Label, Member, Purpose, Resolution, Source, Task
+from labeling.actions.expert_answer import Said, settle_as_expert
+from labeling.models import BenchmarkItem, Member, Resolution, Source, Task
 
 
-def override(
-    *,
-    member: Member,
-    task: Task,
-    answer: str,
-    client_id: UUID,
-    visible: dict[str, Any],
-    label: Label | None = None,
-    conf_labels: Sequence[Label] = (),
-    unk_reason: str = "",
-    comment: str = "",
-    note_back: str = "",
-    seconds: float | None = None,
-    revision: int | None = None,
-) -> AnswerOutcome:
+def override(*, member: Member, task: Task, **said: Unpack[Said]) -> AnswerOutcome:
     """The expert's answer takes the place of the label that stands; `comment` says why. It says
     nothing of what machines accept elsewhere, so no audit counts it (DESIGN 8.4).
 
@@ -48,37 +21,11 @@ def override(
     text changed, ActionRefused without a reason, for a benchmark task, and for a text that the
     expert is to label blind.
     """
-    if not has_right(member, Right.REVIEW):
-        raise ActionRefused(_("You do not review in this project."))
-    choice = checked(member, task, Choice(answer, label, tuple(conf_labels), unk_reason))
-    with transaction.atomic():
-        locked = lock(task)
-        first = repeated(member, locked, client_id)
-        if first is not None:
-            return AnswerOutcome(first, None, repeated=True)
-        check_revision(locked, revision)
-        _check(member, locked, comment)
-        annotation = store(
-            member,
-            locked,
-            choice,
-            purpose=Purpose.ADJUDICATE,
-            comment=comment,
-            client_id=client_id,
-            seconds=seconds,
-            visible=visible,
-        )
-        resolve(
-            task=locked,
-            source=Source.OVERRIDE,
-            by=member,
-            label=choice.label,
-            outcome=choice.answer,
-            conf_labels=choice.conf_labels,
-            unk_reason=choice.unk_reason,
-        )
-        tell_those_who_said_otherwise(annotation, note_back)
-    return AnswerOutcome(annotation, None)
+
+    def check(locked: Task) -> None:
+        _check(member, locked, said.get("comment", ""))
+
+    return settle_as_expert(member, task, said, source=Source.OVERRIDE, check=check)
 
 
 def _check(member: Member, task: Task, comment: str) -> None:
