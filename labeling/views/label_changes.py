@@ -18,10 +18,9 @@ from labeling.access import Right, page
 from labeling.actions.errors import ActionRefused
 from labeling.actions.relabel import effects, merge_labels, split_label
 from labeling.actions.taxonomy import LabelSpec, compare_labels, current_specs, current_taxonomy
-from labeling.formats.labels import SUFFIXES
 from labeling.models import Label, TaxonomyVersion
 from labeling.views.label_set import change_set, sentence_of
-from labeling.views.new_project import LabelsRefused, labels_of, put_back
+from labeling.views.labels_form import LabelsForm, LabelsRefused, labels_of, put_back
 from labeling.views.shell import PageRequest, shell
 
 
@@ -30,26 +29,6 @@ class MergeForm(forms.Form):
 
     into = forms.ModelChoiceField(
         queryset=Label.objects.none(), label=gettext_lazy("Merge it into"), empty_label=None
-    )
-
-
-class LabelsForm(forms.Form):
-    """Labels, pasted or from a file."""
-
-    labels = forms.CharField(
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false"}),
-        label=gettext_lazy("Labels"),
-        help_text=gettext_lazy(
-            "One name a line, or JSON: a list of names or of objects with key, name, description, "
-            "examples and counter_examples."
-        ),
-    )
-    file = forms.FileField(
-        required=False,
-        widget=forms.FileInput(attrs={"accept": ",".join(SUFFIXES)}),
-        label=gettext_lazy("or a file with them"),
-        help_text=gettext_lazy("CSV with the column name, JSON, JSON lines, YAML or text."),
     )
 
 
