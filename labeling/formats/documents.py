@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from django.utils.translation import gettext as _
-
-from labeling.formats.records import FileRefused, read_json, read_jsonl, suffix_of
+from labeling.formats.records import read_json_list, read_jsonl, suffix_of
 from labeling.formats.tabular import need_columns, read_table
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv")
@@ -21,9 +19,6 @@ def read_documents(path: Path, *, raw: bool = False) -> Iterator[object]:
         need_columns(path, header, ("id", "text"))
         yield from rows
     elif suffix == ".json":
-        items = read_json(path)
-        if not isinstance(items, list):
-            raise FileRefused(_("%(file)s should hold a list.") % {"file": path.name})
-        yield from items
+        yield from read_json_list(path)
     else:
         yield from read_jsonl(path)

@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from labeling.formats.predictions import LOGITS, PROBABILITIES, guess_kind, json_cell
-from labeling.formats.records import FileRefused, read_json, read_jsonl, suffix_of
+from labeling.formats.records import FileRefused, read_json_list, read_jsonl, suffix_of
 from labeling.formats.tabular import read_table
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json")
@@ -89,10 +89,7 @@ def read_rows(path: Path) -> Iterator[object]:
         _header, rows = read_table(path)
         yield from rows
     elif suffix == ".json":
-        items = read_json(path)
-        if not isinstance(items, list):
-            raise FileRefused(_("%(file)s should hold a list.") % {"file": path.name})
-        yield from items
+        yield from read_json_list(path)
     else:
         yield from read_jsonl(path)
 

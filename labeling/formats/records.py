@@ -97,6 +97,14 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_json_list(path: Path) -> list[object]:
+    """The items of a file that is one JSON list."""
+    items = read_json(path)
+    if not isinstance(items, list):
+        raise FileRefused(_("%(file)s should hold a list.") % {"file": path.name})
+    return items
+
+
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object whose names stand there once; JSON itself would keep the last one silently."""
     found = dict(pairs)
