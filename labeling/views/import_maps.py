@@ -44,10 +44,6 @@ class MapForm(forms.Form):
             none = [] if place in self.needed else [("", "–")]
             field.choices = [*none, *columns]
 
-    def columns(self) -> Any:
-        """Which column holds what, of a valid form."""
-        raise NotImplementedError
-
     def fingerprint(self) -> str:
         """Stands for all that a valid form says."""
         return hashlib.sha256(repr(sorted(self.cleaned_data.items())).encode()).hexdigest()
@@ -141,6 +137,7 @@ class PredictionMapForm(MapForm):
             self.add_error("how", _("No column is named like a label of the project."))
 
     def columns(self) -> ColumnMap:
+        """Which column holds what, of a valid form."""
         given, how = self.cleaned_data, self.cleaned_data["how"]
         kind = given["kind"]
         if how == BY_LABEL and not kind:
@@ -170,4 +167,5 @@ class DocumentMapForm(MapForm):
     section = _column(gettext_lazy("Section"))
 
     def columns(self) -> dict[str, str]:
+        """Which column holds what, of a valid form."""
         return {name: self.cleaned_data[name] for name in self.places}

@@ -26,6 +26,8 @@ from labeling.views.import_maps import DocumentMapForm, PredictionMapForm
 from labeling.views.shell import PageRequest, shell
 from labeling.views.uploads import on_disk
 
+Filled = DocumentMapForm | PredictionMapForm
+
 
 class UploadForm(forms.Form):
     """A file to look at."""
@@ -84,17 +86,10 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
     content: dict[str, Any] = {"tab": "import", "upload": upload, "is_documents": is_documents}
     try:
         with file_of(upload) as path:
-            form = make(upload, path, request.POST)
+            form: Filled = make(upload, path, request.POST)
             content["form"] = form
             if form.is_valid():
-                columns: Any = form.columns()
-                seen = (
-                    look_at_documents(path, columns)
-                    if is_documents
-                    else look_at_predictions(
-                        request.project, form.cleaned_data["model_version"], path, columns
-                    )
-                )
+                seen = _look_at(request, form)
                 content |= {"look": seen, "seen": form.fingerprint()}
                 if "store" in request.POST:
                     if request.POST.get("seen") == form.fingerprint():
@@ -110,10 +105,17 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
     )
 
 
-def _store(request: PageRequest, upload: Upload, form: Any, seen: Look) -> HttpResponse:
+def _look_at(request: PageRequest, form: Filled) -> Look:
+    if isinstance(form, DocumentMapForm):
+        return look_at_documents(form.path, form.columns())
+    version = form.cleaned_data["model_version"]
+    return look_at_predictions(request.project, version, form.path, form.columns())
+
+
+def _store(request: PageRequest, upload: Upload, form: Filled, seen: Look) -> HttpResponse:
     on_error: OnError = "skip_row" if request.POST["store"] == "good" else "reject_batch"
     slug = request.project.slug
-    if upload.kind == Upload.Kind.DOCUMENTS:
+    if isinstance(form, DocumentMapForm):
         documents = store_documents(upload=upload, columns=form.columns(), on_error=on_error)
         stored = documents.created + documents.updated
         _say(request, stored, documents.unchanged, seen.bad_rows)
