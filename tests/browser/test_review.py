@@ -69,6 +69,7 @@ def test_a_label_is_overridden_from_the_page_of_its_task(
     page.get_by_role("link", name="Override this label").focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Override the label").wait_for()
+    page.wait_for_load_state()  # the keys are there once the page has loaded
     page.keyboard.press("2")
     expect(page.get_by_role("alert")).to_contain_text("needs a reason")
     page.keyboard.press("r")
