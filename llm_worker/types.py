@@ -252,14 +252,41 @@ class ValidationResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What calls to a server took: how many replies came, tokens read, those of them that a prefix
+    cache held (None where no reply told), tokens written."""
+
+    calls: int = 0
+    tokens: int = 0
+    cached_tokens: int | None = None
+    written_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ValidationFailure:
-    """Why one validator said nothing of one task: a code, and a sentence for people."""
+    """Why one validator said nothing of one task: a code, and a sentence for people. `spent` is
+    what it took all the same."""
 
     task_id: int
     reason: str
     message: str
     retryable: bool = False
+    spent: Spent = Spent()
 
     def __post_init__(self) -> None:
         _require(bool(self.reason), f"Task {self.task_id}: a failure needs a reason.")
         _require(bool(self.message.strip()), f"Task {self.task_id}: a failure needs a sentence.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a validator judges one task as it does, in words, or why it gives no reasons."""
+
+    task_id: int
+    text: str
+    spent: Spent
+    failure: str = ""
+
+    def __post_init__(self) -> None:
+        is_one = bool(self.text) != bool(self.failure)
+        _require(is_one, f"Task {self.task_id}: either reasons or a sentence why there are none.")

@@ -1,8 +1,8 @@
-"""What validators cost and how fast they are, counted from their verdicts.
+"""What validators cost and how fast they are, counted from their verdicts and reasons.
 
-Money is counted at the prices that stand now. A call wrote one token, unless the server told how
-many. Tokens of the reasons that are asked for after a decision, and of calls that failed, are not
-stored and do not count.
+Money is counted at the prices that stand now. A call for a verdict wrote one token, unless the
+server told how many. Failures count with what the server read and wrote all the same. A failure
+that is tried again, which is one of the connection, leaves no row and does not count.
 """
 
 from __future__ import annotations
@@ -12,11 +12,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Avg, Count, IntegerField, Max, Min, Q, QuerySet, Sum
+from django.db.models import (
+    Aggregate,
+    Avg,
+    Count,
+    FloatField,
+    IntegerField,
+    Max,
+    Min,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from labeling.models import Decision, Run, Validator, Verdict
+from labeling.models import Decision, Reasoning, Run, Validator, Verdict
 
 WINDOW = datetime.timedelta(minutes=5)
 MILLION = 1_000_000
@@ -26,12 +38,12 @@ _WROTE = Coalesce("written_tokens", "server_calls", output_field=IntegerField())
 
 @dataclass(frozen=True)
 class Usage:
-    """What some verdicts of one validator took. `cached_tokens` is None where no server told,
-    `money` where the validator has no prices, `latency_ms` (of one task) without answers. `tokens`
-    were read, `written` were written."""
+    """What some verdicts, or some reasons, of one validator took. `cached_tokens` is None where no
+    server told, `money` where the validator has no prices, `latency_ms` (of one task) without
+    answers and of reasons. `tokens` were read, `written` were written."""
 
     validator: Validator
-    verdicts: int
+    answers: int
     failures: int
     calls: int
     tokens: int
@@ -39,10 +51,6 @@ class Usage:
     written: int
     latency_ms: float | None
     money: float | None
-
-    @property
-    def money_per_task(self) -> float | None:
-        return None if self.money is None or not self.verdicts else self.money / self.verdicts
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,26 @@ class Speed:
 
 def usage_of(verdicts: QuerySet[Verdict]) -> list[Usage]:
     """What these verdicts took, by validator in order of name."""
-    rows = (
-        verdicts.order_by()
+    return _by_validator(verdicts, latency=Avg("latency_ms", filter=Q(failure="")))
+
+
+def usage_of_reasons(reasons: QuerySet[Reasoning]) -> list[Usage]:
+    """What was asked for after the decision took, by validator in order of name."""
+    nothing = Value(None, output_field=FloatField())
+    return _by_validator(reasons.filter(server_calls__gt=0), latency=Avg(nothing))
+
+
+def usage_of_run(run: Run) -> tuple[list[Usage], list[Usage]]:
+    """What the verdicts of a run took, and what its reasons did."""
+    verdicts, reasons = Verdict.objects.filter(run=run), Reasoning.objects.filter(run=run)
+    return usage_of(verdicts), usage_of_reasons(reasons)
+
+
+def _by_validator(
+    rows: QuerySet[Verdict] | QuerySet[Reasoning], *, latency: Aggregate
+) -> list[Usage]:
+    counted = (
+        rows.order_by()
         .values("validator")
         .annotate(
             answered=Count("pk", filter=Q(failure="")),
@@ -66,10 +92,10 @@ def usage_of(verdicts: QuerySet[Verdict]) -> list[Usage]:
             read=Sum("tokens"),
             cached=Sum("cached_tokens"),
             written=Sum(_WROTE),
-            latency=Avg("latency_ms", filter=Q(failure="")),
+            latency=latency,
         )
     )
-    found = {row["validator"]: row for row in rows}
+    found = {row["validator"]: row for row in counted}
     validators = Validator.objects.filter(pk__in=found).order_by("name", "version")
     return [_usage(validator, found[validator.pk]) for validator in validators]
 
@@ -78,7 +104,7 @@ def _usage(validator: Validator, row: Mapping[str, Any]) -> Usage:
     calls, read, cached = row["calls"], row["read"], row["cached"]
     return Usage(
         validator=validator,
-        verdicts=row["answered"],
+        answers=row["answered"],
         failures=row["failed"],
         calls=calls,
         tokens=read,

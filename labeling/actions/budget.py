@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
 
-from labeling.actions.accounting import Usage, total_money, usage_of
+from labeling.actions.accounting import Usage, total_money, usage_of_run
 from labeling.actions.events import record
-from labeling.models import Project, Run, Validator, Verdict
+from labeling.models import Project, Reasoning, Run, Validator, Verdict
 
 
 @dataclass(frozen=True)
@@ -33,39 +34,51 @@ def budget_of(run: Run) -> Budget:
     tokens, money = Project.objects.values_list("budget_tokens", "budget_money").get(
         pk=run.project_id
     )
-    return _budget(tokens, money, _llm_usage(run))
+    verdicts, reasons = _llm_usage(run)
+    return _budget(tokens, money, [*verdicts, *reasons])
 
 
-def affordable(run: Run, validator: Validator, wanted: int) -> int:
-    """How many of `wanted` tasks `validator` may be asked about within the run's budget.
+def affordable(
+    run: Run, validator: Validator, wanted: int, *, of: type[Verdict | Reasoning] = Verdict
+) -> int:
+    """How many of `wanted` tasks `validator` may be asked about within the run's budget, for its
+    verdict or for its reasons.
 
-    Estimated from what its verdicts in this run took on average; before the first one, one task is
-    asked about. Validators that are no LLMs cost nothing. Workers that ask at the same moment do
-    not see each other's tasks, so together they may overdraw by what they are asking about.
+    Estimated from what its verdicts, or reasons, in this run took on average; before the first one,
+    one task is asked about. Validators that are no LLMs cost nothing. Workers that ask at the same
+    moment do not see each other's tasks, so together they may overdraw by what they are asking
+    about.
     """
     if validator.kind != Validator.Kind.LLM:
         return wanted
     limits = Project.objects.values_list("budget_tokens", "budget_money").get(pk=run.project_id)
     if limits == (None, None):
         return wanted
-    usages = _llm_usage(run)
-    budget = _budget(*limits, usages)
+    verdicts, reasons = _llm_usage(run)
+    budget = _budget(*limits, [*verdicts, *reasons])
     if budget.is_spent:
         return 0
-    mine = next((one for one in usages if one.validator.pk == validator.pk), None)
-    if mine is None or not mine.verdicts:
-        return min(wanted, 1)
-    return min(wanted, _fits(budget, mine))
+    mine = _answered(validator, verdicts if of is Verdict else reasons)
+    if mine is not None:
+        return min(wanted, _fits(budget, mine))
+    # Reasons take no less than a verdict.
+    least = _answered(validator, verdicts)
+    return min(wanted, 1, _fits(budget, least) if least is not None else 1)
+
+
+def _answered(validator: Validator, usages: Iterable[Usage]) -> Usage | None:
+    """What `validator` took, if it has answered at all."""
+    return next((one for one in usages if one.validator.pk == validator.pk and one.answers), None)
 
 
 def _fits(budget: Budget, usage: Usage) -> int:
     """Tasks that the rest of the budget is enough for, at what one took on average."""
     fits = math.inf
     if budget.tokens is not None and usage.tokens:
-        fits = (budget.tokens - budget.spent_tokens) * usage.verdicts / usage.tokens
+        fits = (budget.tokens - budget.spent_tokens) * usage.answers / usage.tokens
     if budget.money is not None and usage.money:
         left = budget.money - (budget.spent_money or 0.0)
-        fits = min(fits, left * usage.verdicts / usage.money)
+        fits = min(fits, left * usage.answers / usage.money)
     return 10**9 if math.isinf(fits) else int(fits)
 
 
@@ -73,8 +86,13 @@ def _budget(tokens: int | None, money: float | None, usages: list[Usage]) -> Bud
     return Budget(tokens, money, sum(one.tokens for one in usages), total_money(usages))
 
 
-def _llm_usage(run: Run) -> list[Usage]:
-    return usage_of(Verdict.objects.filter(run=run, validator__kind=Validator.Kind.LLM))
+def _llm_usage(run: Run) -> tuple[list[Usage], list[Usage]]:
+    """What the verdicts of LLMs took, and what their reasons did."""
+    verdicts, reasons = (
+        [one for one in usages if one.validator.kind == Validator.Kind.LLM]
+        for usages in usage_of_run(run)
+    )
+    return verdicts, reasons
 
 
 def stopped_by_budget(run: Run) -> None:

@@ -110,7 +110,7 @@ def _usage(validator: Validator, scored: Sequence[Scored]) -> Usage:
     written = sum(one.wrote for one in verdicts)
     return Usage(
         validator=validator,
-        verdicts=len(answers),
+        answers=len(answers),
         failures=len(verdicts) - len(answers),
         calls=sum(one.server_calls for one in verdicts),
         tokens=tokens,

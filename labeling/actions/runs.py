@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import rules
-from labeling.actions.accounting import speed_of, total_money, usage_of
+from labeling.actions.accounting import Usage, speed_of, total_money, usage_of_run
 from labeling.actions.budget import budget_of
 from labeling.actions.events import Actor, record
 from labeling.actions.retrieval import retrieval_settings
@@ -311,26 +311,21 @@ def progress(run: Run) -> dict[str, Any]:
 def _accounts(run: Run) -> dict[str, Any]:
     """Speed over the last minutes, what each validator took, and the budget."""
     speed = speed_of(run)
-    usages = usage_of(Verdict.objects.filter(run=run))
+    verdicts, reasons = usage_of_run(run)
     budget = budget_of(run)
     return {
         "tasks_per_second": speed.overall,
         "usage": [
             {
-                "validator": usage.validator.name,
-                "verdicts": usage.verdicts,
-                "failures": usage.failures,
-                "calls": usage.calls,
-                "tokens": usage.tokens,
-                "cached_tokens": usage.cached_tokens,
-                "written_tokens": usage.written,
+                "verdicts": usage.answers,
                 "latency_ms": usage.latency_ms,
-                "cost": usage.money,
                 "tasks_per_second": speed.by_validator.get(usage.validator.name, 0.0),
+                **_took(usage),
             }
-            for usage in usages
+            for usage in verdicts
         ],
-        "cost": total_money(usages),
+        "reasons": [{"reasons": usage.answers, **_took(usage)} for usage in reasons],
+        "cost": total_money([*verdicts, *reasons]),
         "currency": run.project.currency,
         "budget": {
             "tokens": budget.tokens,
@@ -339,4 +334,16 @@ def _accounts(run: Run) -> dict[str, Any]:
             "spent_money": budget.spent_money,
             "stopped_at": run.budget_stopped_at,
         },
+    }
+
+
+def _took(usage: Usage) -> dict[str, Any]:
+    return {
+        "validator": usage.validator.name,
+        "failures": usage.failures,
+        "calls": usage.calls,
+        "tokens": usage.tokens,
+        "cached_tokens": usage.cached_tokens,
+        "written_tokens": usage.written,
+        "cost": usage.money,
     }

@@ -155,18 +155,45 @@ class Verdict(models.Model):
 
 
 class Reasoning(models.Model):
-    """Why, in words: made later than the verdict, so a row of its own."""
+    """Why, in words, or why there are no words: made later than the verdict, so a row of its own.
+
+    What was written before a verdict was given counts with the verdict, and has no calls here.
+    """
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="reasonings")
     revision = models.PositiveIntegerField()
     validator = models.ForeignKey(Validator, on_delete=models.PROTECT, related_name="reasonings")
-    text = models.TextField()
+    run = models.ForeignKey(
+        Run,
+        null=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="reasonings",
+        help_text=_("Unknown of rows from before this was stored."),
+    )
+    text = models.TextField(blank=True)
+    failure = models.TextField(blank=True, help_text=_("Why there are no reasons, in words."))
+    server_calls = models.PositiveSmallIntegerField(default=0)
+    tokens = models.PositiveIntegerField(default=0, help_text=_("Tokens read, by all calls."))
+    cached_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Of them in the server's cache, where it tells.")
+    )
+    written_tokens = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["task", "revision", "validator"], name="reasoning_once")
+            models.UniqueConstraint(
+                fields=["task", "revision", "validator"],
+                condition=Q(failure=""),
+                name="reasoning_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(text="", failure__gt="") | Q(text__gt="", failure=""),
+                name="reasoning_says_or_fails",
+            ),
         ]
+        indexes = [models.Index(fields=["run", "validator"], name="reasoning_of_a_run")]
 
     def __str__(self) -> str:
         return f"{self.validator} on {self.task_id}"

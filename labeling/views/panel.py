@@ -262,7 +262,7 @@ def _flag(task: Task, lease_id: int) -> Flag | None:
 
 
 def _reasonings(task: Task) -> list[Reasoning]:
-    found = Reasoning.objects.filter(task=task, revision=task.revision)
+    found = Reasoning.objects.filter(task=task, revision=task.revision, failure="")
     return list(found.select_related("validator").order_by("validator_id"))
 
 

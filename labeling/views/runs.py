@@ -140,6 +140,7 @@ def _content(run: Run, *, sees_machines: bool) -> dict[str, Any]:
             "decisions": [_decision(row) for row in found["decisions"]],
             "hard": run.rankings.filter(hard=True).count(),
             "usage": found["usage"],
+            "reasons": found["reasons"],
             "speed": found["tasks_per_second"],
             "minutes_left": _minutes_left(run, found),
             "cost": found["cost"],

@@ -41,8 +41,9 @@ def machines_of(task: Task, names: Names) -> Iterator[Entry]:
     for verdict in verdicts:
         yield _verdict(verdict, names)
     for reasoning in task.reasonings.select_related("validator").order_by("pk"):
-        who, words = str(reasoning.validator), _("Wrote its reasons:")
-        yield Entry(reasoning.created_at, MACHINE, who, words, text=reasoning.text)
+        words = _("Wrote its reasons:") if reasoning.text else _("Gave no reasons:")
+        said = reasoning.text or reasoning.failure
+        yield Entry(reasoning.created_at, MACHINE, str(reasoning.validator), words, text=said)
     for decision in task.decisions.select_related("policy", "label").order_by("pk"):
         yield _decided(decision)
 

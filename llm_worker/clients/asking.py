@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from llm_worker.clients.bias import Bias, combined, orders_of
 from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.meter import metered
 from llm_worker.clients.passport import ServedModel
 from llm_worker.errors import ServerAwayError, ValidatorError
 from llm_worker.types import ValidationFailure, ValidationRequest, ValidationResult
@@ -113,15 +114,18 @@ class _Batch:
         self._away: ValidatorError | None = None
 
     async def answer(self, request: ValidationRequest) -> ValidationResult | ValidationFailure:
-        try:
-            async with self._server.turn:
-                answers = []
-                for one in orders_of(request, self._bias):
-                    if self._away is not None:
-                        raise self._away
-                    answers.append(await self._ask(one))
-                return combined(request, self._bias, answers)
-        except ValidatorError as error:
-            if isinstance(error, ServerAwayError):
-                self._away = error
-            return ValidationFailure(request.task_id, error.reason, str(error), error.retryable)
+        with metered() as meter:
+            try:
+                async with self._server.turn:
+                    answers = []
+                    for one in orders_of(request, self._bias):
+                        if self._away is not None:
+                            raise self._away
+                        answers.append(await self._ask(one))
+                    return combined(request, self._bias, answers)
+            except ValidatorError as error:
+                if isinstance(error, ServerAwayError):
+                    self._away = error
+                return ValidationFailure(
+                    request.task_id, error.reason, str(error), error.retryable, meter.spent
+                )

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import httpx2
 
 from llm_worker.clients.breaker import breaker_of
+from llm_worker.clients.meter import count_reply
 from llm_worker.errors import (
     BadReplyError,
     InvalidRequestError,
@@ -107,7 +108,9 @@ class JsonServer:
             raise
         if is_question:
             self._breaker.answered()
-        return self._read(path, status, content)
+        reply = self._read(path, status, content)
+        count_reply(reply)
+        return reply
 
     async def _tried(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
         """Status and content of the first try that is no failure of the server."""

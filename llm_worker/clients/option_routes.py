@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from llm_worker.clients.meter import MAX_COUNT
 from llm_worker.errors import BadReplyError, InvalidRequestError
 from llm_worker.options import distribution
 from llm_worker.types import Call, OptionProbabilities
@@ -33,8 +34,6 @@ from llm_worker.types import Call, OptionProbabilities
 TOP = 20
 """As many tokens as a server lists unless it is told otherwise (`--max-logprobs`)."""
 MASKED_SUM = 0.99
-MAX_COUNT = 10_000_000
-"""Tokens that no model reads or writes in one call; more is nothing that a server counted."""
 _ABOVE_ZERO = 1e-3
 _TOKEN = "token_id:"
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_worker.clients.json_server import JsonServer
-from llm_worker.clients.option_routes import MAX_COUNT, cached_tokens, prompt_tokens
+from llm_worker.clients.meter import MAX_COUNT
+from llm_worker.clients.option_routes import cached_tokens, prompt_tokens
 from llm_worker.clients.thinking import Switch
 from llm_worker.errors import BadReplyError, UnreadableAnswerError
 from llm_worker.options import distribution

@@ -7,13 +7,13 @@ token after `[ANSWER]`. One request per task, one token out.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from llm_worker.clients.asking import CONNECTIONS, ServerValidator, shared_prefix
 from llm_worker.clients.json_server import JsonServer, Patience
+from llm_worker.clients.meter import metered
 from llm_worker.clients.option_routes import (
     Reading,
     call_of,
@@ -42,15 +42,13 @@ from llm_worker.errors import (
 from llm_worker.prompts.build import Prompt
 from llm_worker.prompts.families import family_of
 from llm_worker.prompts.settings import Approach
-from llm_worker.types import Call, ValidationRequest, ValidationResult
+from llm_worker.types import Call, Reason, ValidationRequest, ValidationResult
 
 ANSWER_TOKENS = 1
 REASON_TOKENS = 256
 """What reasons may take, the sentence that asks for them included."""
 PATIENT = Patience(answer_s=100.0)
 """With a model that writes hundreds of tokens before it answers."""
-
-log = logging.getLogger(__name__)
 
 
 class VllmServerValidator(ServerValidator):
@@ -93,8 +91,8 @@ class VllmServerValidator(ServerValidator):
             )
         self._knows_tokens = True
 
-    def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
-        """Reasons in words by task id, for those tasks on which the model gave some.
+    def explain(self, requests: Sequence[ValidationRequest]) -> list[Reason]:
+        """Reasons in words, or why there are none, for each task.
 
         A call of its own for each task, up to `REASON_TOKENS` tokens out: for the tasks that people
         will read, after the options were asked for. Raises `ValidatorUnavailableError` if the
@@ -102,29 +100,32 @@ class VllmServerValidator(ServerValidator):
         """
         return asyncio.run(self._explain(requests))
 
-    async def _explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
+    async def _explain(self, requests: Sequence[ValidationRequest]) -> list[Reason]:
         async with self._server() as server:
             await self._check(server)
             ordered = sorted(requests, key=shared_prefix)
-            found = await asyncio.gather(*(self._reason(server, one) for one in ordered))
-        return {one.task_id: text for one, text in zip(ordered, found, strict=True) if text}
+            return await asyncio.gather(*(self._reason(server, one) for one in ordered))
 
-    async def _reason(self, server: JsonServer, request: ValidationRequest) -> str:
-        """Empty where the model said nothing, or its server refused this task."""
-        async with server.turn:
+    async def _reason(self, server: JsonServer, request: ValidationRequest) -> Reason:
+        with metered() as meter:
             try:
-                prompt = await self.prompt_for(server, request, answer_tokens=REASON_TOKENS)
-                body = {
-                    "model": self.model.model,
-                    "messages": prompt.asking_why(self._family.explain),
-                    "max_tokens": REASON_TOKENS,
-                    "temperature": 0.0,
-                    **self._switch,
-                }
-                return read_reason(await server.ask("/v1/chat/completions", body))
+                text = await self._why(server, request)
+                failure = "" if text else "The model said nothing."
             except (RequestRefusedError, BadReplyError) as error:
-                log.warning("Task %s has no reasons: %s", request.task_id, error)
-                return ""
+                text, failure = "", str(error)
+        return Reason(request.task_id, text, meter.spent, failure)
+
+    async def _why(self, server: JsonServer, request: ValidationRequest) -> str:
+        async with server.turn:
+            prompt = await self.prompt_for(server, request, answer_tokens=REASON_TOKENS)
+            body = {
+                "model": self.model.model,
+                "messages": prompt.asking_why(self._family.explain),
+                "max_tokens": REASON_TOKENS,
+                "temperature": 0.0,
+                **self._switch,
+            }
+            return read_reason(await server.ask("/v1/chat/completions", body))
 
     async def prompt_for(
         self,

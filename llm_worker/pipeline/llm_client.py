@@ -27,7 +27,7 @@ from llm_worker.errors import ArtifactError, ValidatorUnavailableError
 from llm_worker.pipeline.hosts import check_host
 from llm_worker.pipeline.shots import check_not_held_out, pool_of, with_similar
 from llm_worker.prompts.settings import ShotChoice
-from llm_worker.types import ValidationRequest
+from llm_worker.types import Reason, ValidationRequest
 from llm_worker.validators import Answers
 
 Client = VllmServerValidator | DecisionsValidator | TransformersValidator | VllmOfflineValidator
@@ -65,12 +65,12 @@ class GuardedClient:
         model that is not there, and what the client's own `validate` raises."""
         return self._allowed().validate(self.shown(requests))
 
-    def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
-        """Reasons in words by task id; none from clients that only read the probabilities of one
+    def explain(self, requests: Sequence[ValidationRequest]) -> list[Reason]:
+        """Reasons in words, task by task; none from clients that only read the probabilities of one
         token. Raises as `validate` does."""
         client = self._allowed()
         if not isinstance(client, VllmServerValidator):
-            return {}
+            return []
         return client.explain(self.shown(requests))
 
     def shown(self, requests: Sequence[ValidationRequest]) -> Sequence[ValidationRequest]:

@@ -7,13 +7,14 @@ reasons, after the decision (Tsymbalov 2025, section 6.3: reasoning first spoils
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from labeling.actions import budget
-from labeling.models import PlanRow, Reasoning, Validator
+from labeling.models import PlanRow, Reasoning, Run, Validator
 from llm_worker.errors import ValidatorError
 from llm_worker.pipeline.llm_client import GuardedClient
-from llm_worker.pipeline.validate import requests_of, store_reasoning, validators_of
+from llm_worker.pipeline.validate import requests_of, store_reasons, validators_of
+from llm_worker.types import ValidationRequest
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +32,30 @@ def reason(rows: Sequence[PlanRow]) -> None:
         if validator.kind != Validator.Kind.LLM:
             continue
         standing = set(
-            Reasoning.objects.filter(validator=validator, task_id__in=requests).values_list(
-                "task_id", "revision"
-            )
+            Reasoning.objects.filter(
+                validator=validator, task_id__in=requests, failure=""
+            ).values_list("task_id", "revision")
         )
         wanted = [one for key, one in requests.items() if (key, revisions[key]) not in standing]
-        if wanted and not budget.affordable(run, validator, len(wanted)):
-            budget.stopped_by_budget(run)
-            continue
         try:
-            found = GuardedClient(validator).explain(wanted) if wanted else {}
+            _ask(run, validator, revisions, wanted)
         except ValidatorError as error:
             logger.warning("%s gave no reasons for %d tasks: %s", validator, len(wanted), error)
-            continue
-        store_reasoning(validator, revisions, found)
+
+
+def _ask(
+    run: Run,
+    validator: Validator,
+    revisions: Mapping[int, int],
+    requests: Sequence[ValidationRequest],
+) -> None:
+    """Ask `validator` as far as the run's budget goes, and store what it says."""
+    waiting = list(requests)
+    while waiting:
+        n = budget.affordable(run, validator, len(waiting), of=Reasoning)
+        if n == 0:
+            budget.stopped_by_budget(run)
+            return
+        now, waiting = waiting[:n], waiting[n:]
+        found = GuardedClient(validator).explain(now)
+        store_reasons(run, validator, revisions, found)

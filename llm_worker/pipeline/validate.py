@@ -33,6 +33,8 @@ from llm_worker.prompts.settings import ShotChoice
 from llm_worker.types import (
     Candidate,
     Document,
+    Reason,
+    Spent,
     ValidationFailure,
     ValidationRequest,
     ValidationResult,
@@ -244,24 +246,46 @@ def _store(
             task_id=result.task_id,
         )
         for result in results
-    ] + [Verdict(failure=failure.message, task_id=failure.task_id) for failure in failures]
+    ] + [
+        Verdict(
+            failure=failure.message,
+            tokens=failure.spent.tokens,
+            cached_tokens=failure.spent.cached_tokens,
+            written_tokens=failure.spent.written_tokens,
+            server_calls=failure.spent.calls,
+            task_id=failure.task_id,
+        )
+        for failure in failures
+    ]
     for verdict in verdicts:
         verdict.run, verdict.validator, verdict.question = run, validator, question
         verdict.revision = revisions[verdict.task_id]
         verdict.asked_label_id = asked.get(verdict.task_id)
     Verdict.objects.bulk_create(verdicts, ignore_conflicts=True)
-    store_reasoning(validator, revisions, {one.task_id: one.reasoning for one in results})
+    wrote = [Reason(one.task_id, one.reasoning, Spent()) for one in results if one.reasoning]
+    store_reasons(run, validator, revisions, wrote)
 
 
-def store_reasoning(
-    validator: Validator, revisions: Mapping[int, int], found: Mapping[int, str]
+def store_reasons(
+    run: Run, validator: Validator, revisions: Mapping[int, int], found: Iterable[Reason]
 ) -> None:
-    """Keep what `validator` wrote of tasks, by their ids; what stands of a revision is left."""
+    """Keep what `validator` wrote of tasks, or why it wrote nothing; what stands of a revision is
+    left."""
     Reasoning.objects.bulk_create(
         (
-            Reasoning(task_id=task_id, revision=revisions[task_id], validator=validator, text=text)
-            for task_id, text in found.items()
-            if text
+            Reasoning(
+                run=run,
+                task_id=one.task_id,
+                revision=revisions[one.task_id],
+                validator=validator,
+                text=one.text,
+                failure=one.failure,
+                server_calls=one.spent.calls,
+                tokens=one.spent.tokens,
+                cached_tokens=one.spent.cached_tokens,
+                written_tokens=one.spent.written_tokens,
+            )
+            for one in found
         ),
         ignore_conflicts=True,
     )

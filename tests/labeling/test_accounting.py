@@ -20,6 +20,7 @@ from labeling.models import (
     Event,
     PlanRow,
     Project,
+    Reasoning,
     Role,
     Run,
     Stage,
@@ -73,7 +74,7 @@ def test_verdicts_are_added_up_by_validator(scene: Scene) -> None:
     took(scene, one, tokens=1000, cached_tokens=600, server_calls=1, latency_ms=30.0)
     took(scene, other, tokens=500, cached_tokens=None, server_calls=2, latency_ms=50.0)
     local, llm = usage_of(Verdict.objects.filter(run=scene.run))
-    assert (llm.verdicts, llm.failures, llm.calls) == (2, 1, 3)
+    assert (llm.answers, llm.failures, llm.calls) == (2, 1, 3)
     assert (llm.tokens, llm.cached_tokens, llm.latency_ms) == (1500, 600, 40.0)
     # 900 fresh tokens at 2, 600 cached at 0.5, three written at 10, each for a million
     assert llm.money == pytest.approx((900 * 2.0 + 600 * 0.5 + 3 * 10.0) / 1e6)
@@ -144,6 +145,47 @@ def test_progress_over_rest_tells_usage_speed_and_budget(scene: Scene) -> None:
         "spent_money": pytest.approx(0.00201),
         "stopped_at": None,
     }
+
+
+def test_reasons_and_failed_calls_count_too(scene: Scene, client: Client) -> None:
+    llm = scene.validators[0]
+    failed = scene.task("The reply holds no answer line.", SURE)
+    took(scene, failed, tokens=300, written_tokens=400, server_calls=2)
+    asked = {"task": failed, "revision": 1, "validator": llm, "run": scene.run}
+    Reasoning.objects.create(
+        **asked,
+        text="Because.",
+        server_calls=1,
+        tokens=50_000,
+        cached_tokens=40_000,
+        written_tokens=120,
+    )
+    Reasoning.objects.create(
+        **asked, failure="The model said nothing.", server_calls=1, tokens=7, written_tokens=0
+    )
+    # Words that came with a verdict are counted there.
+    other = scene.task(SURE, SURE)
+    Reasoning.objects.create(**asked | {"task": other}, text="With its verdict.")
+    found = progress(scene.run)
+    assert (found["usage"][1]["tokens"], found["usage"][1]["written_tokens"]) == (300, 400)
+    (reasons,) = found["reasons"]
+    assert reasons == {
+        "validator": llm.name,
+        "reasons": 1,
+        "failures": 1,
+        "calls": 2,
+        "tokens": 50_007,
+        "cached_tokens": 40_000,
+        "written_tokens": 120,
+        "cost": pytest.approx((10_007 * 2.0 + 40_000 * 0.5 + 120 * 10.0) / 1e6),
+    }
+    verdicts = (300 * 2.0 + 400 * 10.0) / 1e6
+    assert found["cost"] == pytest.approx(verdicts + reasons["cost"])
+    assert found["budget"]["spent_tokens"] == 50_307
+    client.force_login(user_of(make_member(scene.project, Role.EXPERT)))
+    shown = client.get(f"/p/shop/runs/{scene.run.pk}/").content.decode()
+    assert f"{llm.name}, reasons for people" in shown
+    assert "50,007" in shown
 
 
 # --- The budget ---------------------------------------------------------------------------------

@@ -139,6 +139,12 @@ def verdict(**fields: Any) -> Callable[[Cast], object]:
     return make
 
 
+def reasoning(**fields: Any) -> Callable[[Cast], object]:
+    return lambda cast: Reasoning.objects.create(
+        task=cast.task, revision=1, validator=make_validator(cast.project), **fields
+    )
+
+
 def skip(**fields: Any) -> Callable[[Cast], object]:
     def make(cast: Cast) -> object:
         given = {"reason": "language", "purpose": "label"} | _resolved(cast, fields)
@@ -539,6 +545,8 @@ CASES: list[Case] = [
             for validator in [make_validator(c.project)] * 2
         ],
     ),
+    ("reasoning_says_or_fails", reasoning(text="so", failure="It said nothing.")),
+    ("reasoning_says_or_fails", reasoning(text="", failure="")),
     # What people answer
     ("annotation_one_current_multiclass", twice(annotation())),
     (

@@ -133,7 +133,13 @@ def test_openai_format_takes_shifts_and_reasons_too(vllm_server: VllmServer) -> 
     (one, *_rest) = answers(OpenAiValidator(model), requests("multiclass"))
     assert [call.order[0] for call in one.calls] == ["1", "5"]
     reasons = OpenAiValidator(model).explain(requests("multiclass"))
-    assert all(0 < len(text) <= 2000 for text in reasons.values())
+    assert [one.task_id for one in reasons] == [one.task_id for one in requests("multiclass")]
+    for reason in reasons:
+        assert len(reason.text) <= 2000
+        assert bool(reason.text) != bool(reason.failure)
+        assert reason.spent.calls == 1
+        assert reason.spent.tokens > 0
+        assert reason.spent.written_tokens <= 256
 
 
 def test_a_server_without_decisions_is_refused(vllm_server: VllmServer) -> None:

@@ -28,7 +28,7 @@ from llm_worker.clients.vllm_server import VllmServerValidator
 from llm_worker.errors import BadReplyError
 from llm_worker.prompts.families import newest_family
 from llm_worker.prompts.settings import Approach, Asking
-from llm_worker.types import Candidate, Question, ValidationFailure, ValidationRequest
+from llm_worker.types import Candidate, Question, Spent, ValidationFailure, ValidationRequest
 from llm_worker.validators import Answers, validate_all
 from tests.llm_worker import stub_server as stub
 from tests.llm_worker.test_probe import Odd, probed
@@ -206,7 +206,9 @@ def test_a_second_reply_without_an_answer_is_a_failure_in_words(second: str | No
     results, failures = ask(writer, Approach.TEXT)
     assert results == []
     assert failures == [
-        ValidationFailure(1, "unreadable_answer", failures[0].message, retryable=False)
+        ValidationFailure(
+            1, "unreadable_answer", failures[0].message, spent=Spent(2, 1000, None, 80)
+        )
     ]
     assert "does not end with one answer line" in failures[0].message
     assert len(writer.chats) == 2

@@ -17,6 +17,7 @@ from labeling.models import (
     PlanRow,
     Policy,
     Project,
+    Reasoning,
     Run,
     Stage,
     Task,
@@ -24,7 +25,14 @@ from labeling.models import (
     Verdict,
 )
 from llm_worker.pipeline import cores
-from llm_worker.types import Call, OptionProbabilities, ValidationRequest, ValidationResult
+from llm_worker.types import (
+    Call,
+    OptionProbabilities,
+    Reason,
+    Spent,
+    ValidationRequest,
+    ValidationResult,
+)
 from llm_worker.validators import Answers
 from llm_worker.validators import Validator as ValidatorCore
 from tests.labeling.builders import make_policy
@@ -148,7 +156,7 @@ class Counting:
         self.batches.append(len(requests))
         return [self._answer(request) for request in requests], []
 
-    def explain(self, requests: Sequence[ValidationRequest]) -> dict[int, str]:
+    def explain(self, requests: Sequence[ValidationRequest]) -> list[Reason]:
         raise AssertionError("Asked for reasons beyond the budget.")
 
     def _answer(self, request: ValidationRequest) -> ValidationResult:
@@ -216,7 +224,7 @@ def test_a_budget_stops_the_llm_and_loses_nothing(shop: Project, llm: Counting) 
     following = Run.objects.latest("pk")
     runs.close_run(following)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Counting, "explain", lambda self, requests: {})
+        patch.setattr(Counting, "explain", lambda self, requests: [])
         world.work_off()
     assert sum(llm.batches) == planned
     assert not following.decisions.filter(reason=DeferReason.BUDGET).exists()
@@ -228,7 +236,38 @@ def test_a_budget_that_is_raised_in_time_leaves_nothing_out(shop: Project, llm: 
     world.send_stream(shop)
     change_settings(project=shop, settings={"budget_money": 5.0}, by="test")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Counting, "explain", lambda self, requests: {})
+        patch.setattr(Counting, "explain", lambda self, requests: [])
         world.work_off()
     assert Run.objects.get().budget_stopped_at is None
     assert asked("llm") == asked("knn")
+
+
+def test_reasons_spend_the_budget_too(shop: Project, llm: Counting) -> None:
+    """A reason takes a thousand tokens, ten times a verdict: their own average counts."""
+    asked_why: list[int] = []
+
+    def explain(self: Counting, requests: Sequence[ValidationRequest]) -> list[Reason]:
+        asked_why.append(len(requests))
+        return [
+            Reason(one.task_id, "Because.", Spent(1, 900, None, 100))
+            if number % 2
+            else Reason(one.task_id, "", Spent(1, 900), "The model said nothing.")
+            for number, one in enumerate(requests, start=len(asked_why))
+        ]
+
+    world.send_stream(shop)
+    run = Run.objects.get()
+    planned = run.plan_rows.count()
+    change_settings(project=shop, settings={"budget_tokens": 100 * planned + 3000}, by="test")
+    # Below the threshold of the policy nothing is accepted, so people get every task.
+    Policy.objects.update(rule=Policy.objects.get().rule | {"threshold": {"multiclass": 1.0}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Counting, "explain", explain)
+        world.work_off()
+    assert sum(llm.batches) == planned
+    assert sum(asked_why) == Reasoning.objects.filter(run=run).count() == 3
+    (took,) = runs.progress(run)["reasons"]
+    assert (took["tokens"], took["reasons"] + took["failures"]) == (2700, 3)
+    assert took["cost"] == pytest.approx(2700 / 1e6)
+    run.refresh_from_db()
+    assert run.budget_stopped_at is not None

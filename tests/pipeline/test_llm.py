@@ -13,6 +13,7 @@ from django.utils import timezone
 from labeling import rules
 from labeling.actions.artifacts import register_validator
 from labeling.actions.errors import ActionRefused
+from labeling.actions.runs import progress
 from labeling.models import (
     Decision,
     Event,
@@ -21,6 +22,7 @@ from labeling.models import (
     Project,
     Reasoning,
     Retrieved,
+    Run,
     Stage,
     Validator,
     Verdict,
@@ -272,13 +274,20 @@ def test_tasks_left_to_people_come_with_the_reasons_of_the_llm(
     left = set(Decision.objects.filter(outcome="defer").values_list("task_id", flat=True))
     reasons = Reasoning.objects.all()
     # A model of random weights may end its reply at once; most replies are nonsense of some length.
-    assert reasons.count() > len(left) / 2
-    assert {one.task_id for one in reasons} <= left
-    assert all(0 < len(one.text) <= 2000 and one.validator.kind == "llm" for one in reasons)
-    before = list(reasons.values_list("pk", "text"))
+    assert reasons.filter(failure="").count() > len(left) / 2
+    assert {one.task_id for one in reasons} == left
+    said = reasons.filter(failure="")
+    assert all(0 < len(one.text) <= 2000 and one.validator.kind == "llm" for one in said)
+    assert {one.server_calls for one in reasons} == {1}
+    assert all(one.tokens > 0 and 0 < one.written_tokens <= 256 for one in reasons)
+    (took,) = progress(Run.objects.get())["reasons"]
+    assert took["calls"] == reasons.count() == took["reasons"] + took["failures"]
+    assert took["tokens"] == sum(one.tokens for one in reasons)
+    assert took["written_tokens"] == sum(one.written_tokens for one in reasons)
+    before = list(said.values_list("pk", "text"))
     PlanRow.objects.update(stage=Stage.REASON)
     world.work_off()
-    assert list(Reasoning.objects.values_list("pk", "text")) == before
+    assert list(Reasoning.objects.filter(text__gt="").values_list("pk", "text")) == before
 
 
 @against_real_server

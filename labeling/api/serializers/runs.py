@@ -47,11 +47,10 @@ class FailureCountSerializer(serializers.Serializer[Any]):
     n = serializers.IntegerField()
 
 
-class UsageSerializer(serializers.Serializer[Any]):
-    """What the verdicts of one validator took in the run. Money at the prices of today."""
+class TookSerializer(serializers.Serializer[Any]):
+    """What one validator took in the run. Money at the prices of today."""
 
     validator = serializers.CharField()
-    verdicts = serializers.IntegerField()
     failures = serializers.IntegerField()
     calls = serializers.IntegerField(help_text="To a server.")
     tokens = serializers.IntegerField(help_text="Read.")
@@ -61,9 +60,21 @@ class UsageSerializer(serializers.Serializer[Any]):
     written_tokens = serializers.IntegerField(
         help_text="One for each call, or as many as the server told."
     )
-    latency_ms = serializers.FloatField(allow_null=True, help_text="Of a task, on average.")
     cost = serializers.FloatField(allow_null=True, help_text="Null without prices.")
+
+
+class UsageSerializer(TookSerializer):
+    """What the verdicts of one validator took in the run."""
+
+    verdicts = serializers.IntegerField()
+    latency_ms = serializers.FloatField(allow_null=True, help_text="Of a task, on average.")
     tasks_per_second = serializers.FloatField(help_text="Over the last five minutes.")
+
+
+class ReasonsUsageSerializer(TookSerializer):
+    """What the reasons took that one validator gave people in the run, after the decision."""
+
+    reasons = serializers.IntegerField()
 
 
 class BudgetSerializer(serializers.Serializer[Any]):
@@ -90,6 +101,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
     )
     tasks_per_second = serializers.FloatField(help_text="Decided, over the last five minutes.")
     usage = UsageSerializer(many=True)
+    reasons = ReasonsUsageSerializer(many=True)
     cost = serializers.FloatField(allow_null=True)
     currency = serializers.CharField(allow_blank=True)
     budget = BudgetSerializer()

@@ -179,7 +179,7 @@ def detail(task: Task) -> dict[str, Any]:
     verdicts = task.verdicts.filter(**present).select_related("validator", "asked_label")
     decisions = task.decisions.filter(**present).select_related("label", "policy")
     passages = task.retrieved.filter(**present).select_related("document").order_by("index", "rank")
-    reasons = task.reasonings.filter(**present).select_related("validator")
+    reasons = task.reasonings.filter(**present, failure="").select_related("validator")
     keys = dict(task.project.labels.values_list("pk", "key"))
     context = {"keys": {str(pk): key for pk, key in keys.items()}}
     return {
