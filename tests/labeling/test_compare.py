@@ -135,10 +135,10 @@ def test_what_it_took_is_counted_on_these_tasks_only(scene: Scene) -> None:
     )
     first, second, together = compared(scene).judges
     assert first.usage is not None
-    assert (first.usage.verdicts, first.usage.tokens, first.usage.cached_tokens) == (5, 500, 200)
+    assert (first.usage.answers, first.usage.tokens, first.usage.cached_tokens) == (5, 500, 200)
     assert first.usage.money == pytest.approx(500 / 1e6)
     assert second.usage is not None
-    assert (second.usage.verdicts, second.usage.failures, second.usage.money) == (4, 1, None)
+    assert (second.usage.answers, second.usage.failures, second.usage.money) == (4, 1, None)
     assert together.usage is None
 
 

@@ -64,6 +64,6 @@ def test_tasks_that_are_asked_at_once_do_not_share_a_meter() -> None:
         return meter.spent
 
     async def both() -> list[Spent]:
-        return await asyncio.gather(task(3), task(5))
+        return list(await asyncio.gather(task(3), task(5)))
 
     assert asyncio.run(both()) == [Spent(3, 9, None, 3), Spent(5, 25, None, 5)]

@@ -284,10 +284,11 @@ def test_tasks_left_to_people_come_with_the_reasons_of_the_llm(
     assert took["calls"] == reasons.count() == took["reasons"] + took["failures"]
     assert took["tokens"] == sum(one.tokens for one in reasons)
     assert took["written_tokens"] == sum(one.written_tokens for one in reasons)
-    before = list(said.values_list("pk", "text"))
+    before = set(said.values_list("pk", "text"))
     PlanRow.objects.update(stage=Stage.REASON)
     world.work_off()
-    assert list(Reasoning.objects.filter(text__gt="").values_list("pk", "text")) == before
+    # Only those that failed were asked for again.
+    assert before <= set(Reasoning.objects.values_list("pk", "text"))
 
 
 @against_real_server
