@@ -3,9 +3,14 @@
 
 const style = getComputedStyle(document.documentElement);
 const colour = (name) => style.getPropertyValue(name).trim();
-const percent = (value) => `${Math.round(value * 1000) / 10}%`;
+// Numbers as the page's language writes them, like those of the tables.
+const { lang } = document.documentElement;
+const shares = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
+const thresholds = new Intl.NumberFormat(lang, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const percent = (value) => `${shares.format(value * 100)}%`;
 const charts = {};
 
+Chart.defaults.locale = lang;
 Chart.defaults.font.family = colour("--sans");
 Chart.defaults.font.size = 13;
 Chart.defaults.color = colour("--ink-soft");
@@ -85,7 +90,7 @@ function drawCurve(data, words) {
     lowest = Math.min(lowest, ...shown.map((point) => point[2]));
     const threshold = data.thresholds[curve.side];
     const here = threshold === null ? null : shown.findLast((point) => point[0] <= threshold + 1e-9);
-    if (here) lines.push({ at: here[1], words: threshold.toFixed(3) });
+    if (here) lines.push({ at: here[1], words: thresholds.format(threshold) });
   }
   const { certified } = data;
   if (certified && certified.coverage !== null) {
@@ -108,7 +113,7 @@ function drawCurve(data, words) {
           filter: (item) => item.dataset.label !== "",
           callbacks: {
             title: () => "",
-            label: ({ raw }) => `${raw.at.toFixed(3)}: ${percent(raw.y)} · ${percent(raw.x)}`,
+            label: ({ raw }) => `${thresholds.format(raw.at)}: ${percent(raw.y)} · ${percent(raw.x)}`,
           },
         },
       },
@@ -137,7 +142,7 @@ function drawHistogram(data, words) {
       barPercentage: 1,
       categoryPercentage: 1,
     });
-    if (threshold !== null) lines.push({ at: threshold, words: threshold.toFixed(3) });
+    if (threshold !== null) lines.push({ at: threshold, words: thresholds.format(threshold) });
   }
   draw("histogram", {
     type: "bar",

@@ -34,3 +34,15 @@ def test_a_project_is_made_and_its_settings_changed_by_key(page: Page, ann: Memb
     expect(page.get_by_text("The settings are changed.")).to_be_visible()
     expect(page.get_by_text("One answer settles a task; nobody looks at it again.")).to_be_visible()
     assert Project.objects.get(slug="bank").answers_needed == 1
+
+
+def test_a_narrow_screen_begins_with_the_current_entry_of_the_menu(
+    page: Page, project: Project, ann: Member
+) -> None:
+    Member.objects.filter(pk=ann.pk).update(role="admin")
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path, entry in (("settings/", "Manage"), ("", "Overview")):
+        page.goto(f"/p/{project.slug}/{path}")
+        link = page.get_by_role("navigation", name="Project").get_by_role("link", name=entry)
+        expect(link).to_have_attribute("aria-current", "page")
+        expect(link).to_be_in_viewport(ratio=0.9)

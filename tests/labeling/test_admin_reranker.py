@@ -103,6 +103,17 @@ def test_admins_of_the_project_and_superusers_see_it(project: Project, client: C
         assert someone.get(case_of(task)).status_code == 200
 
 
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_case_whose_run_kept_no_threshold_names_none(
+    project: Project, client: Client, hard: bool
+) -> None:
+    task = hard_task(make_run(project, make_configuration(project)), ("a", 0.6, 0.5))
+    Ranking.objects.update(hard=hard)
+    said = shown(client, case_of(task))
+    assert "Its run kept no threshold." in said
+    assert "below the threshold" not in said
+
+
 def test_to_admins_of_other_projects_it_does_not_exist(project: Project) -> None:
     task = hard_task(run_with(project), ("a", 0.6, 0.5))
     stranger = signed_in(make_member(make_project("other"), Role.ADMIN))
