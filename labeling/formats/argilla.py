@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from labeling.formats.about import NAMESPACE, about
 from labeling.formats.opinions import machine_opinions
 from labeling.models import Source
 
@@ -26,12 +27,11 @@ def argilla_records(
 ) -> Iterator[dict[str, Any]]:
     """One record for each row of `export.export_rows`; `names` has the name of every label key."""
     for row in rows:
-        about = {name: value for name, value in row.items() if name != "text"}
         suggestion = _suggestion(row, names)
         yield {
             "id": row["external_id"],
             "fields": {FIELD: row["text"]},
-            "metadata": {"countersign": json.dumps(about, ensure_ascii=False)},
+            "metadata": {NAMESPACE: json.dumps(about(row, names), ensure_ascii=False)},
             "suggestions": {QUESTION: suggestion} if suggestion else {},
             "responses": {},
             "vectors": {},

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from labeling.formats.about import NAMESPACE, about
 from labeling.formats.opinions import machine_opinions
 from labeling.models import Source
 
@@ -24,10 +25,9 @@ def label_studio_tasks(
     """One task for each row of `export.export_rows`; `names` has the name of every label key."""
     numbers = itertools.count(1)
     for row in rows:
-        about = {name: value for name, value in row.items() if name != "text"}
         yield {
             "data": {"text": row["text"], "external_id": row["external_id"]},
-            "meta": {"countersign": about},
+            "meta": {NAMESPACE: about(row, names)},
             "predictions": [
                 {
                     "model_version": opinion.agent,

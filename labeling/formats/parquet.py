@@ -6,15 +6,16 @@ texts. The metadata of the schema has the keys `countersign.*`. Format: https://
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from labeling.formats.sink import Sink
 
 SCHEMA_VERSION = "1"
 GROUP = 2000
@@ -82,20 +83,8 @@ def parquet_schema(columns: Sequence[str], about: Mapping[str, str]) -> pa.Schem
     )
 
 
-def write_parquet(
-    rows: Iterable[Mapping[str, Any]], schema: pa.Schema, *, group: int = GROUP
-) -> Iterator[bytes]:
-    """A Parquet file in pieces; no more than `group` rows are held at a time."""
-    sink, left = _Sink(), iter(rows)
-    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        while some := list(itertools.islice(left, group)):
-            table = pa.Table.from_pylist([_typed(row) for row in some], schema=schema)
-            writer.write_table(table, row_group_size=group)
-            yield sink.drain()
-    yield sink.drain()
-
-
-def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
+def typed_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `export.export_rows` with values as TYPES has them."""
     known = dict(row)
     for column in ("metadata", "hidden_metadata"):
         if column in known:
@@ -117,31 +106,25 @@ def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
+def write_parquet(
+    rows: Iterable[Mapping[str, Any]],
+    schema: pa.Schema,
+    *,
+    typed: Callable[[Mapping[str, Any]], dict[str, Any]] = typed_row,
+    group: int = GROUP,
+) -> Iterator[bytes]:
+    """A Parquet file in pieces; no more than `group` rows are held at a time.
+
+    `typed` makes values of the schema's types of a row.
+    """
+    sink, left = Sink(), iter(rows)
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        while some := list(itertools.islice(left, group)):
+            table = pa.Table.from_pylist([typed(row) for row in some], schema=schema)
+            writer.write_table(table, row_group_size=group)
+            yield sink.drain()
+    yield sink.drain()
+
+
 def _time(value: str | None) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
-
-
-class _Sink(io.RawIOBase):
-    """A file that is only ever appended to, and whose bytes are taken as they come."""
-
-    def __init__(self) -> None:
-        self._held: list[bytes] = []
-        self._length = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._length
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._held.append(piece)
-        self._length += len(piece)
-        return len(piece)
-
-    def drain(self) -> bytes:
-        """What was written since the last time."""
-        piece = b"".join(self._held)
-        self._held.clear()
-        return piece

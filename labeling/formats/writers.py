@@ -8,9 +8,13 @@ from typing import Any
 
 from labeling.formats.argilla import argilla_records
 from labeling.formats.csv_export import write_csv
+from labeling.formats.doccano import doccano_examples
 from labeling.formats.export import export_columns, export_rows
+from labeling.formats.fasttext import fasttext_lines
+from labeling.formats.folder import write_zip
 from labeling.formats.jsonl import write_json_list, write_jsonl
 from labeling.formats.label_studio import label_studio_tasks
+from labeling.formats.prodigy import prodigy_examples
 from labeling.formats.selection import Selection
 from labeling.models import Project
 
@@ -19,9 +23,17 @@ FORMATS = {
     "jsonl": ("application/x-ndjson", "jsonl"),
     "csv": ("text/csv; charset=utf-8", "csv"),
     "parquet": ("application/vnd.apache.parquet", "parquet"),
+    "huggingface": ("application/zip", "huggingface.zip"),
     "label_studio": ("application/json", "label_studio.json"),
     "argilla": ("application/json", "argilla.json"),
+    "doccano": ("application/x-ndjson", "doccano.jsonl"),
+    "prodigy": ("application/x-ndjson", "prodigy.jsonl"),
+    "fasttext": ("text/plain; charset=utf-8", "fasttext.txt"),
 }
+BINARY = ("parquet", "huggingface")
+
+JSON_LISTS = {"label_studio": label_studio_tasks, "argilla": argilla_records}
+JSON_LINES = {"doccano": doccano_examples, "prodigy": prodigy_examples}
 
 BLOCK_BYTES = 64 * 1024
 
@@ -50,21 +62,46 @@ def write_rows(
         return write_csv(rows, export_columns(), raw=raw)
     if kind == "parquet":
         return _parquet(project, rows)
-    names = dict(project.labels.values_list("key", "name"))
-    if kind == "label_studio":
-        return write_json_list(label_studio_tasks(rows, names))
-    if kind == "argilla":
-        return write_json_list(argilla_records(rows, names))
-    return write_jsonl(rows)
+    if kind == "huggingface":
+        return write_zip(huggingface_files(project, rows))
+    if kind == "jsonl":
+        return write_jsonl(rows)
+    names = label_names(project)
+    if kind == "fasttext":
+        return fasttext_lines(rows, names)
+    if kind in JSON_LISTS:
+        return write_json_list(JSON_LISTS[kind](rows, names))
+    return write_jsonl(JSON_LINES[kind](rows, names))
 
 
+def label_names(project: Project) -> dict[str, str]:
+    """The name of every label key: first the labels in force, in their order, then the retired."""
+    taxonomy = project.taxonomies.first()
+    place = {pk: n for n, pk in enumerate(taxonomy.label_ids if taxonomy else ())}
+    labels = sorted(project.labels.all(), key=lambda one: (place.get(one.pk, len(place)), one.pk))
+    return {label.key: label.name for label in labels}
+
+
+# Only who writes Parquet loads its library.
 def _parquet(project: Project, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    # Only who writes Parquet loads its library.
     from labeling.formats.parquet import parquet_schema, write_parquet
 
+    return write_parquet(rows, parquet_schema(export_columns(), _about(project)))
+
+
+def huggingface_files(
+    project: Project, rows: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The files of a data set folder, name and content in pieces; take each whole in its turn."""
+    from labeling.formats.huggingface import write_huggingface
+
+    about = _about(project) | {"name": project.name}
+    return write_huggingface(rows, export_columns(), label_names(project), about)
+
+
+def _about(project: Project) -> dict[str, str]:
     taxonomy = project.taxonomies.first()
-    about = {"project": project.slug, "taxonomy_version": str(taxonomy.number if taxonomy else 0)}
-    return write_parquet(rows, parquet_schema(export_columns(), about))
+    return {"project": project.slug, "taxonomy_version": str(taxonomy.number if taxonomy else 0)}
 
 
 def blocks(lines: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:

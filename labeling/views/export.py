@@ -21,7 +21,40 @@ SAID = {
     "parquet": _("Parquet: typed columns"),
     "label_studio": _("Label Studio: tasks for its import"),
     "argilla": _("Argilla: records for its import"),
+    "huggingface": _("Hugging Face: a folder for load_dataset, zipped"),
+    "doccano": _("doccano: examples for its import"),
+    "prodigy": _("Prodigy: examples with a choice of labels"),
+    "fasttext": _("fastText: lines to train on"),
 }
+_IN_ITS_KEY = _(
+    "The rest stands under the name “countersign”, which that tool keeps but does not use."
+)
+LOST = {
+    "csv": _("CSV has no types: an empty cell and a missing value look alike."),
+    "parquet": _("Free-form objects, such as metadata, are JSON texts."),
+    "label_studio": _(
+        "A prediction there has one label and one score, an annotation is of a user there, and "
+        "“nobody can choose” counts as skipped."
+    ),
+    "argilla": _("A record there has one suggestion; answers of people are not its responses."),
+    "huggingface": _(
+        "Three splits: “train” has the tasks whose label stands, “test” those of the benchmark, "
+        "“unlabeled” the rest. Free-form objects, such as metadata, are JSON texts."
+    ),
+    "doccano": _("An example there has the labels that stand, and no scores or answers of people."),
+    "prodigy": _("An example there has the label that stands as its one answer, and no scores."),
+    "fasttext": _(
+        "A line has the key of the label and the text, with white space as one space, and nothing "
+        "else: neither who decided nor what belongs to the benchmark. Choose above what goes in."
+    ),
+}
+KEEP_THE_REST = ("label_studio", "argilla", "doccano", "prodigy")
+
+
+def lost(kind: str) -> str:
+    """What the format has no place for, in a sentence or two; nothing where it holds everything."""
+    said = [str(LOST[kind])] if kind in LOST else []
+    return " ".join([*said, str(_IN_ITS_KEY)] if kind in KEEP_THE_REST else said)
 
 
 class ExportForm(SelectionForm):
@@ -62,5 +95,6 @@ def _shown(
 ) -> HttpResponse:
     names = request.project.labels.active().order_by("name").values_list("name", flat=True)
     content = shell(request, "manage", tab="export", form=form, rows=rows, names=names)
+    content["lost"] = lost(form.cleaned_data.get("format", ""))
     template = "labeling/export.html#count" if request.htmx else "labeling/export.html"
     return render(request, template, content, status=status)

@@ -32,3 +32,16 @@ def test_choices_are_counted_as_they_are_made_and_the_file_holds_them(
     fetched.value.save_as(target)
     assert target.name == "heron.jsonl"
     assert json.loads(target.read_text())["external_id"] == "waits"
+
+
+def test_what_a_format_cannot_hold_is_said_when_it_is_chosen(
+    page: Page, project: Project, ann: Member
+) -> None:
+    Member.objects.filter(pk=ann.pk).update(role="admin")
+    page.goto("/p/heron/export/")
+    expect(page.get_by_text("under the name “countersign”")).to_have_count(0)
+
+    page.get_by_label("Format").select_option("doccano")
+
+    expect(page.get_by_text("no scores or answers of people")).to_be_visible()
+    expect(page.get_by_text("under the name “countersign”")).to_be_visible()

@@ -1,9 +1,11 @@
-"""Labeled data go out as Argilla 2 reads them; the shape is checked by hand, as documented."""
+"""Labeled data go out as Argilla 2 reads them: in the documented shape, and by its own SDK."""
 
 from __future__ import annotations
 
 import json
 import re
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from labeling.actions.resolve import resolve
 from labeling.formats.argilla import argilla_records
 from labeling.formats.export import export_rows
 from labeling.formats.writers import write_rows
-from labeling.models import Project, Role
+from labeling.models import Project, Role, Task
 from tests.labeling.builders import (
     label_of,
     make_annotation,
@@ -60,7 +62,8 @@ def test_what_a_policy_accepted_is_suggested_and_the_rest_is_kept(project: Proje
     }
     (row,) = export_rows(project)
     assert (record["id"], record["fields"]) == ("t1", {"text": row.pop("text")})
-    assert json.loads(record["metadata"]["countersign"]) == row
+    kept = json.loads(record["metadata"]["countersign"])
+    assert kept == row | {"label_names": {"a": "card lost"}}
 
 
 def test_what_people_settled_is_suggested_as_theirs_with_every_answer_kept(
@@ -123,3 +126,26 @@ def test_odd_texts_stay_and_an_empty_project_is_an_empty_list(project: Project) 
         make_task(project, str(n), text=text)
 
     assert [record["fields"]["text"] for record in exported(project)] == texts
+
+
+def test_the_sdk_of_argilla_reads_the_records(project: Project, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pydantic, on how the SDK is written
+        from argilla.records._io import JsonIO
+    accepted_task(project)
+    make_task(project, "t2", text="=1+1\u2028</b>")
+    path = tmp_path / "records.json"
+    path.write_bytes(b"".join(write_rows(project, export_rows(project), "argilla")))
+
+    first, second = JsonIO._records_from_json(path)
+
+    assert (first.id, first.fields["text"]) == ("t1", Task.objects.get(external_id="t1").text)
+    suggestion = first.suggestions["label"]
+    assert (suggestion.value, suggestion.score, suggestion.agent) == (
+        "card lost", 0.97, "policy v3",
+    )  # fmt: skip
+    kept = json.loads(first.metadata["countersign"])
+    assert kept["verdicts"][0]["validator"] == "kind v1"
+    assert (second.fields["text"], len(second.suggestions)) == ("=1+1\u2028</b>", 0)
+    model = first.api_model()
+    assert (model.external_id, model.suggestions[0].value) == ("t1", "card lost")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from labeling.formats.export import export_rows
 from labeling.formats.selection import Selection, SelectionForm
-from labeling.formats.writers import FORMATS, write_rows
+from labeling.formats.writers import BINARY, FORMATS, huggingface_files, write_rows
 from labeling.management.base import WordedCommand, find_project
 from labeling.management.progress import Progress
 from labeling.models import Project, Source, TaskStatus
@@ -27,7 +29,14 @@ class Command(WordedCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help=_("address of the project"))
         parser.add_argument("--format", choices=tuple(FORMATS), required=True)
-        parser.add_argument("--output", type=Path, help=_("file (default: standard output)"))
+        parser.add_argument(
+            "--output",
+            type=Path,
+            help=_(
+                "file (default: standard output); with huggingface a folder to make, or a file "
+                "that ends in .zip"
+            ),
+        )
         parser.add_argument(
             "--status",
             choices=TaskStatus.values,
@@ -66,11 +75,16 @@ class Command(WordedCommand):
         raw: bool,
         **options: Any,
     ) -> None:
-        if format == "parquet" and output is None:
-            raise CommandError(_("Parquet is no text: name a file with --output."))
+        if format in BINARY and output is None:
+            raise CommandError(
+                _("%(format)s is no text: name a file with --output.") % {"format": format}
+            )
         project = find_project(slug)
         selection = selection_of(project, options)
         rows = self._counted(export_rows(project, selection=selection))
+        if format == "huggingface" and output is not None and output.suffix != ".zip":
+            save_folder(huggingface_files(project, rows), output)
+            return
         lines = write_rows(project, rows, format, raw=raw)
         if output is not None:
             save(lines, output)
@@ -106,13 +120,36 @@ def selection_of(project: Project, options: dict[str, Any]) -> Selection:
 def save(lines: Iterator[bytes], output: Path) -> None:
     """Write beside the file and rename, so that nobody finds half an export."""
     aside = output.with_name(f".{output.name}.part")
+    with _failures_in_words(output):
+        try:
+            with aside.open("wb") as handle:
+                handle.writelines(lines)
+            aside.replace(output)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def save_folder(files: Iterator[tuple[str, Iterator[bytes]]], output: Path) -> None:
+    """Write a folder beside `output`, which must not be there yet or be empty, and rename it."""
+    aside = output.with_name(f".{output.name}.part")
+    with _failures_in_words(output):
+        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            for name, pieces in files:
+                path = aside / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as handle:
+                    handle.writelines(pieces)
+            aside.replace(output)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _failures_in_words(output: Path) -> Iterator[None]:
     try:
-        with aside.open("wb") as handle:
-            handle.writelines(lines)
-        aside.replace(output)
+        yield
     except OSError as error:
         raise CommandError(
             _("%(path)s cannot be written: %(error)s.") % {"path": output, "error": error.strerror}
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
