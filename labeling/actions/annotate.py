@@ -248,8 +248,17 @@ def _check_purpose(member: Member, task: Task, purpose: str, question: str) -> N
         wanted = before.exists()
     else:
         wanted = purpose == Purpose.LABEL
+        if task.expert_only and not has_right(member, Right.REVIEW):
+            _check_was_asked(member, task)
     if not wanted:
         raise ActionRefused(_("Answers for this purpose are not given here."))
+
+
+def _check_was_asked(member: Member, task: Task) -> None:
+    """A text kept for experts takes answers of those who had it in hand before, and no others."""
+    held = member.leases.filter(task=task, purpose=Purpose.LABEL)
+    if not held.exists() and not member.annotations.filter(task=task).exists():
+        raise ActionRefused(_("Only experts are asked of this text."))
 
 
 def _standing(task: Task) -> rules.Standing:

@@ -50,6 +50,7 @@ class Wanted:
     policy: int | None = None
     hard: bool | None = None
     flagged: bool = False
+    expert_only: bool = False
     machines: bool = False
     """Is what machines said shown? A filter by label tells it, too."""
 
@@ -94,6 +95,8 @@ def matching(member: Member, wanted: Wanted) -> QuerySet[Task]:
         tasks = tasks.filter(Exists(answers))
     if wanted.flagged:
         tasks = tasks.filter(Exists(Flag.objects.open().filter(task=OuterRef("pk"))))
+    if wanted.expert_only:
+        tasks = tasks.filter(expert_only=True)
     tasks = _by_machines(_by_resolution(tasks, wanted), wanted, member.project)
     return tasks.filter(~hidden_from(member)) if wanted.tells else tasks
 

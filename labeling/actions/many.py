@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -43,17 +44,47 @@ def reopen(*, tasks: Sequence[int], by: Member) -> Done:
     """What stands for these tasks is withdrawn and people are asked again, also those who have
     answered: their answers stay in the history and count no more. Tasks on which nothing stands are
     left as they are."""
-    return _in_batches(tasks, by, Q(status=TaskStatus.RESOLVED), _reopen)
+    return in_batches(tasks, by, Q(status=TaskStatus.RESOLVED), _reopen)
 
 
 def send_to_expert(*, tasks: Sequence[int], by: Member) -> Done:
     """These tasks go among the disputes, for an expert to settle; what stands for them is
     withdrawn. Answers count on. Tasks at which machines work are left as they are."""
     waiting = Q(status__in=(TaskStatus.RESOLVED, TaskStatus.DEFERRED))
-    return _in_batches(tasks, by, waiting, _send_to_expert)
+    return in_batches(tasks, by, waiting, _send_to_expert)
 
 
-def _in_batches(
+def keep_for_experts(*, tasks: Sequence[int], by: Member) -> Done:
+    """Regular annotators are not asked of these tasks any more. Answers that they gave count on."""
+    check_manages(by)
+    return in_batches(tasks, by, Q(expert_only=False), partial(_set_expert_only, expert_only=True))
+
+
+def open_to_everybody(*, tasks: Sequence[int], by: Member) -> Done:
+    """Regular annotators are asked of these tasks again."""
+    check_manages(by)
+    return in_batches(tasks, by, Q(expert_only=True), partial(_set_expert_only, expert_only=False))
+
+
+def check_manages(by: Member) -> None:
+    """Who works on what is for admins to say."""
+    if not has_right(by, Right.MANAGE):
+        raise ActionRefused(_("Only admins say who works on what."))
+
+
+def _set_expert_only(tasks: list[Task], by: Member, *, expert_only: bool) -> None:
+    Task.objects.filter(pk__in=[task.pk for task in tasks]).update(expert_only=expert_only)
+    record_each(tasks, by, "kept_for_experts" if expert_only else "opened_to_everybody")
+
+
+def record_each(tasks: Sequence[Task], by: Member, verb: str, **new: object) -> None:
+    """An event in the history of each task."""
+    Event.objects.bulk_create(
+        Event(**event_fields(by.project, by, verb, task, new=new or None)) for task in tasks
+    )
+
+
+def in_batches(
     tasks: Sequence[int],
     by: Member,
     eligible: Q,

@@ -40,14 +40,19 @@ SLIPPED_IN = (Purpose.GOLD, Purpose.REPEAT)
 def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
     """Tasks that wait for the member for this purpose, first come first, but for those that the
     member passed on."""
-    waiting = {
+    waiting: QuerySet[Task] = {
         Purpose.LABEL: waiting_for,
         Purpose.AUDIT: audits_for,
         Purpose.BENCHMARK: benchmark_for,
         Purpose.GOLD: gold_for,
         Purpose.REPEAT: repeats_for,
     }[Purpose(purpose)](member)
-    return waiting.filter(~Exists(Skip.objects.keeping(member)))
+    return waiting.filter(~for_others(member), ~Exists(Skip.objects.keeping(member)))
+
+
+def for_others(member: Member) -> Q:
+    """A condition on tasks: others are asked, and not the member."""
+    return Q(pk__in=()) if has_right(member, Right.REVIEW) else Q(expert_only=True)
 
 
 def waiting_for(member: Member) -> QuerySet[Task]:

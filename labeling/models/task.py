@@ -76,6 +76,9 @@ class Task(models.Model):
     priority = models.FloatField(
         default=0.0, help_text=_("Higher comes first: how much an answer is worth.")
     )
+    expert_only = models.BooleanField(
+        default=False, help_text=_("Regular annotators are not asked, only experts and admins.")
+    )
     prediction = models.ForeignKey(
         "labeling.Prediction", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -100,7 +103,11 @@ class Task(models.Model):
             models.CheckConstraint(condition=Q(revision__gte=1), name="task_revision_from_one"),
         ]
         indexes = [
-            models.Index(fields=["project", "status", "-priority", "id"], name="task_queue"),
+            # `expert_only` comes last: the queue's order stands, and what is not for the reader is
+            # passed over within the index.
+            models.Index(
+                fields=["project", "status", "-priority", "id", "expert_only"], name="task_queue"
+            ),
             models.Index(fields=["project", "text_hash"], name="task_duplicates"),
             models.Index(fields=["project", "status", "-id"], name="task_browse"),
         ]

@@ -16,7 +16,14 @@ from django.views.decorators.http import require_POST
 from labeling.access import ProjectRequest, Right, has_right, page
 from labeling.actions.browse import Wanted, matching, walk
 from labeling.actions.errors import ActionRefused
-from labeling.actions.many import MOST, Done, reopen, send_to_expert
+from labeling.actions.many import (
+    MOST,
+    Done,
+    keep_for_experts,
+    open_to_everybody,
+    reopen,
+    send_to_expert,
+)
 from labeling.views.shell import shell
 from labeling.views.task_form import TaskFilterForm
 
@@ -47,6 +54,19 @@ DEEDS = {
             "These tasks go among the disputes, and what stands for them is withdrawn. Tasks at "
             "which machines work, and those of the benchmark, are left."
         ),
+    ),
+    "keep": Deed(
+        keep_for_experts,
+        gettext_lazy("Keep for experts"),
+        gettext_lazy(
+            "Regular annotators are not asked of these tasks any more, only experts and admins. "
+            "Answers that were given count on."
+        ),
+    ),
+    "open": Deed(
+        open_to_everybody,
+        gettext_lazy("Open to everybody"),
+        gettext_lazy("Regular annotators are asked of these tasks again."),
     ),
 }
 

@@ -121,7 +121,17 @@ def _to_expert(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[in
     return _("Sent to an expert; %(label)s stands no more.") % {"label": _named(old, names)}
 
 
+def _kept(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    return _("Kept for experts: regular annotators are not asked.")
+
+
+def _opened(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    return _("Opened to everybody again.")
+
+
 TOLD = {
+    "kept_for_experts": _kept,
+    "opened_to_everybody": _opened,
     "task_reopened": _reopened,
     "sent_to_expert": _to_expert,
     "document_marked": _marked,

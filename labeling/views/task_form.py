@@ -33,6 +33,7 @@ class TaskFilterForm(forms.Form):
     )
     hard = forms.ChoiceField(required=False, label=_("Hard for the classifier"))
     flagged = forms.BooleanField(required=False, label=_("Flagged for experts"))
+    expert_only = forms.BooleanField(required=False, label=_("For experts alone"))
     low = _share(_("Classifier sure of at least, in %"))
     high = _share(_("Classifier sure of at most, in %"))
     machines = forms.BooleanField(required=False, label=_("Show what machines said"))
@@ -68,6 +69,7 @@ class TaskFilterForm(forms.Form):
             run=given.get("run"),
             policy=given.get("policy") or None,
             hard=None if not hard else hard == "yes",
+            expert_only=given.get("expert_only", False),
             flagged=given.get("flagged", False),
             machines=given.get("machines", False),
         )

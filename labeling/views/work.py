@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.actions.lease import next_tasks
-from labeling.actions.queues import left_for
+from labeling.actions.queues import for_others, left_for
 from labeling.models import Annotation, Lease, Member, Purpose, Skip, Task, TaskStatus
 from labeling.views.panel import Panel, build, in_words
 
@@ -95,7 +95,10 @@ def _why_nothing(member: Member) -> dict[str, Any]:
     )
     passed_on = skips.filter(until__isnull=True).count()
     soonest = skips.filter(until__gt=timezone.now()).aggregate(n=Count("pk"), at=Min("until"))
-    counts["answered"] = max(0, counts[TaskStatus.DEFERRED] - passed_on - soonest["n"])
+    elsewhere = tasks.filter(for_others(member), status=TaskStatus.DEFERRED)
+    counts["others"] = elsewhere[: EXPLAIN_UP_TO + 1].count()
+    away = passed_on + soonest["n"] + counts["others"]
+    counts["answered"] = max(0, counts[TaskStatus.DEFERRED] - away)
     return {
         **{name: (n, _in_words(n)) for name, n in counts.items()},
         "put_off": soonest["n"],

@@ -53,6 +53,23 @@ def test_ticked_tasks_go_to_an_expert_by_keyboard(
     assert [task.text for task in disputed] == ["took my money twice", "bye"]
 
 
+def test_an_admin_keeps_ticked_tasks_for_experts_by_keyboard(
+    page: Page, project: Project, eve: Member
+) -> None:
+    Member.objects.filter(pk=eve.pk).update(role="admin")
+    for text in ("my phone sees no card", "took my money twice"):
+        deferred(project, text=text)
+    page.goto("/p/heron/tasks/")
+    for key in ("j", "x"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Keep for experts").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Yes, for this 1 task").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".found tr", has_text="took my money twice")).to_contain_text("for experts")
+    assert [task.text for task in Task.objects.filter(expert_only=True)] == ["took my money twice"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_list_fits_a_phone(page: Page, project: Project, eve: Member, scheme: str) -> None:
     deferred(project, text="a-word-that-has-no-end-" * 20, external_id="x" * 180)

@@ -128,6 +128,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "hidden_metadata",
             "question",
             "priority",
+            "expert_only",
             "prediction",
             "hard",
             "resolution",
