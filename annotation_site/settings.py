@@ -273,6 +273,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "ENUM_NAME_OVERRIDES": {"TaskStatusEnum": "labeling.models.TaskStatus"},
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -327,6 +328,8 @@ X_FRAME_OPTIONS = "DENY"
 # --- Countersign --------------------------------------------------------------------------------
 
 ARTIFACTS_DIR = env.env_path("ARTIFACTS_DIR", VAR_DIR / "artifacts")
+# The web process and the workers have to see the same folder.
+SNAPSHOTS_DIR = env.env_path("SNAPSHOTS_DIR", VAR_DIR / "snapshots")
 LOCAL_MODELS_DIR = env.env_path("LOCAL_MODELS", VAR_DIR / "models")
 ENCODER = env.env_str("ENCODER", "builtin:all-MiniLM-L6-v2")
 # Where the hardware does not multiply bfloat16 natively, float32 takes its place in both.

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from countersign import config
 from countersign.client import Client
@@ -76,8 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     pull.add_argument("project")
     pull.add_argument("-o", "--output", type=Path, help="a file (default: standard output)")
     pull.add_argument("--format", default="jsonl", help="as in the API (default: jsonl)")
-    pull.add_argument("--status", help="only tasks of this status, such as resolved")
+    which = pull.add_mutually_exclusive_group()
+    which.add_argument("--status", help="only tasks of this status, such as resolved")
+    which.add_argument("--snapshot", type=int, help="the snapshot of this number instead")
     pull.set_defaults(run=_pull)
+
+    keep = commands.add_parser("snapshot", help="keep the export as it is now; prints its number")
+    keep.add_argument("project")
+    keep.add_argument("--note", default="", help="what it is for")
+    keep.add_argument("--status", help="only tasks of this status, such as resolved")
+    keep.add_argument(
+        "--split", help="shares of train, validation and test, such as 80,10,10: one more column"
+    )
+    keep.add_argument("--seed", help="of the split")
+    keep.set_defaults(run=_snapshot)
     return parser
 
 
@@ -127,16 +140,17 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    filters = {"status": options.status} if options.status else {}
+    wanted: dict[str, Any] = {"format": options.format, "snapshot": options.snapshot}
+    wanted |= _given(options, "status")
     with _client() as client:
         if options.output is None:
-            client.download(options.project, sys.stdout.buffer, format=options.format, **filters)
+            client.download(options.project, sys.stdout.buffer, **wanted)
             return 0
         # Written aside and renamed: a connection that breaks leaves no half file behind.
         aside = options.output.with_name(f".{options.output.name}.part")
         try:
             with aside.open("wb") as file:
-                size = client.download(options.project, file, format=options.format, **filters)
+                size = client.download(options.project, file, **wanted)
             aside.replace(options.output)
         except OSError as error:
             raise ClientError(f"{options.output} cannot be written: {error.strerror}.") from error
@@ -144,6 +158,21 @@ def _pull(options: argparse.Namespace) -> int:
             aside.unlink(missing_ok=True)
         _say(f"{size} bytes in {options.output}.")
     return 0
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    with _client() as client:
+        kept = client.make_snapshot(
+            options.project, note=options.note, **_given(options, "status", "split", "seed")
+        )
+    _say(f"{kept['rows']} rows kept, SHA-256 {kept['sha256']}.")
+    sys.stdout.write(f"{kept['number']}\n")
+    return 0
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, str]:
+    """Of these options those that were given."""
+    return {name: value for name in names if (value := getattr(options, name))}
 
 
 def _unfinished(left: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NoReturn, Self
 
 import httpx2
 
+from countersign.batches import Row, batches
 from countersign.errors import (
     ClientError,
     RefusedError,
@@ -22,7 +23,6 @@ from countersign.errors import (
 )
 
 BATCH_ROWS = 500
-BATCH_BYTES = 8 * 1024 * 1024
 TRIES = 5
 PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -31,7 +31,6 @@ POLL_SECONDS = 2.0
 # or closing a run twice changes nothing.
 _LATER = frozenset({429, 502, 503, 504})
 
-Row = Mapping[str, Any]
 Progress = Callable[[int], None]
 
 
@@ -109,10 +108,22 @@ class Client:
         found: dict[str, Any] = self._get(f"projects/{project}/runs/{number}/")
         return found
 
-    def pull(self, project: str, **filters: str | int | float | bool) -> Iterator[dict[str, Any]]:
-        """The rows of the export, one a task, as they arrive."""
+    def snapshots(self, project: str) -> Iterator[dict[str, Any]]:
+        """The snapshots of a project, newest first."""
+        return self._pages(f"projects/{project}/snapshots/")
+
+    def snapshot(self, project: str, number: int) -> dict[str, Any]:
+        """What a snapshot holds and was made under."""
+        found: dict[str, Any] = self._get(f"projects/{project}/snapshots/{number}/")
+        return found
+
+    def pull(
+        self, project: str, *, snapshot: int | None = None, **filters: str | int | float | bool
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of the export, one a task, as they arrive; or those of a snapshot, which were
+        chosen when it was made and take no filters."""
         query = _query({**filters, "format": "jsonl"})
-        with self._stream(f"projects/{project}/export/", query) as reply:
+        with self._stream(_rows_of(project, snapshot), query) as reply:
             for line in reply.iter_lines():
                 if line:
                     yield json.loads(line)
@@ -123,12 +134,13 @@ class Client:
         file: BinaryIO,
         *,
         format: str = "jsonl",
+        snapshot: int | None = None,
         **filters: str | int | float | bool,
     ) -> int:
-        """Write the export to `file`, whatever its format; the number of bytes."""
+        """Write the export, or a snapshot, to `file`, whatever its format; the number of bytes."""
         size = 0
         query = _query({**filters, "format": format})
-        with self._stream(f"projects/{project}/export/", query) as reply:
+        with self._stream(_rows_of(project, snapshot), query) as reply:
             for block in reply.iter_bytes():
                 size += file.write(block)
         return size
@@ -166,7 +178,7 @@ class Client:
         }
         if labels is not None:
             head["labels"] = list(labels)
-        for items in _batches(rows, batch):
+        for items in batches(rows, batch):
             body = f'{json.dumps(head)[:-1]}, "items": [{",".join(items)}]}}'
             try:
                 reply = self._post(f"projects/{project}/predictions/", body)
@@ -216,6 +228,33 @@ class Client:
                 raise StillRunningError(f"{left} tasks are unfinished after {timeout:g} seconds.")
             waiting = [run["id"] for run in open_]
             time.sleep(POLL_SECONDS)
+
+    def make_snapshot(
+        self,
+        project: str,
+        *,
+        note: str = "",
+        timeout: float | None = None,
+        **choices: str | float | bool | Sequence[str],
+    ) -> dict[str, Any]:
+        """Keep what an export with these choices holds now, and return it once it is kept. Takes
+        the scope admin.
+
+        Raises `StillRunningError` after `timeout` seconds, and `ClientError` where it failed.
+        """
+        body = json.dumps({"note": note, **choices})
+        found: dict[str, Any] = self._post(f"projects/{project}/snapshots/", body)
+        until = None if timeout is None else time.monotonic() + timeout
+        while found["status"] in ("waiting", "writing"):
+            if until is not None and time.monotonic() >= until:
+                raise StillRunningError(
+                    f"Snapshot {found['number']} is not written after {timeout:g} seconds."
+                )
+            time.sleep(POLL_SECONDS)
+            found = self.snapshot(project, found["number"])
+        if found["status"] == "failed":
+            raise ClientError(f"Snapshot {found['number']} was not made: {found['failure']}")
+        return found
 
     def create_project(
         self, slug: str, *, name: str, labels: Sequence[str | Mapping[str, Any]], **settings: Any
@@ -351,29 +390,10 @@ def _count_from(error: RefusedError, sent: int) -> None:
     ]
 
 
-def _batches(rows: Iterable[Row], most: int) -> Iterator[list[str]]:
-    """Rows as JSON texts, in lists of at most `most` and about `BATCH_BYTES`."""
-    held: list[str] = []
-    size = 0
-    for number, row in enumerate(rows):
-        try:
-            text = json.dumps(row, allow_nan=False, default=_plain)
-        except (TypeError, ValueError) as error:
-            raise ClientError(f"Row {number} cannot be sent as JSON: {error}.") from error
-        if held and (len(held) >= most or size + len(text) > BATCH_BYTES):
-            yield held
-            held, size = [], 0
-        held.append(text)
-        size += len(text)
-    if held:
-        yield held
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and numbers of numpy and torch as Python's own."""
-    if callable(getattr(value, "tolist", None)):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+def _rows_of(project: str, snapshot: int | None) -> str:
+    if snapshot is None:
+        return f"projects/{project}/export/"
+    return f"projects/{project}/snapshots/{snapshot}/download/"
 
 
 def _query(filters: Mapping[str, str | float | bool]) -> dict[str, str]:

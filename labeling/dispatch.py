@@ -66,6 +66,11 @@ def preview_prompt(preview_id: int) -> None:
     _send_on_commit("llm_worker.tasks.preview_prompt", "llm", preview_id=preview_id)
 
 
+def make_snapshot(snapshot_id: int) -> None:
+    """Have the file of a snapshot written."""
+    _send_on_commit("llm_worker.tasks.make_snapshot", "default", snapshot_id=snapshot_id)
+
+
 def watch_policies() -> None:
     """Have the audits looked at: does any policy's promise hold no longer?"""
     _send_on_commit("llm_worker.tasks.watch_policies", "default")

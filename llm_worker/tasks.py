@@ -105,6 +105,13 @@ def tally(policy_id: int) -> int:
     return tally_runs(policy) if policy is not None else 0
 
 
+@shared_task(queue="default")
+def make_snapshot(snapshot_id: int) -> None:
+    from labeling.actions.snapshots import make_snapshot as handler
+
+    handler(snapshot_id)
+
+
 @shared_task(queue="rerank")
 def train_classifier(project_id: int, **options: Any) -> dict[str, Any]:
     from llm_worker.pipeline.training import train_embedded_classifier

@@ -51,6 +51,7 @@ from labeling.models import (
     Run,
     SendBack,
     Skip,
+    Snapshot,
     StageTiming,
     StreamSample,
     SupersededText,
@@ -442,4 +443,14 @@ look_at(
     "revoked_at",
     related=["project", "invited_by", "accepted_by"],
     hidden=["digest"],
+)
+look_at(
+    Snapshot,
+    "project",
+    "number",
+    "status",
+    "rows",
+    "taken_at",
+    related=["project"],
+    filters=["status"],
 )

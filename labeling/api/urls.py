@@ -16,6 +16,7 @@ from labeling.api.views import (
     pools,
     projects,
     runs,
+    snapshots,
     tasks,
 )
 from labeling.api.views.nothing import nothing_here
@@ -55,5 +56,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}/policies/<int:version>/resume/", audit.ResumeView.as_view()),
     path(f"{PROJECT}/metrics/", metrics.MetricsView.as_view()),
     path(f"{PROJECT}/export/", export.ExportView.as_view()),
+    path(f"{PROJECT}/snapshots/", snapshots.SnapshotsView.as_view()),
+    path(f"{PROJECT}/snapshots/<int:number>/", snapshots.SnapshotView.as_view()),
+    path(f"{PROJECT}/snapshots/<int:number>/download/", snapshots.SnapshotDownloadView.as_view()),
     re_path("", nothing_here),
 ]

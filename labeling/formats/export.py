@@ -10,13 +10,16 @@ from typing import Any
 from django.db.models import F
 
 from labeling.formats.selection import Selection
+from labeling.formats.split import Split
 from labeling.models import (
     Annotation,
     AuditDraw,
     BenchmarkAnswer,
+    BenchmarkItem,
     Decision,
     Label,
     Member,
+    Part,
     Policy,
     Project,
     Question,
@@ -32,6 +35,9 @@ from labeling.models import (
 
 CHUNK = 1000
 EVERYTHING = Selection()
+SCHEMA_VERSION = "1"
+"""Goes up when a column changes its meaning; one more column does not count."""
+SPLIT_COLUMN = "split"
 
 RESOLUTION_COLUMNS = (
     "external_id",
@@ -72,9 +78,10 @@ MACHINE_COLUMNS = (
 )
 
 
-def export_columns(*, for_member_sees_machine: bool = True) -> tuple[str, ...]:
+def export_columns(*, for_member_sees_machine: bool = True, split: bool = False) -> tuple[str, ...]:
     """The names of an exported row's values, in order."""
-    return RESOLUTION_COLUMNS + (MACHINE_COLUMNS if for_member_sees_machine else ())
+    machines = MACHINE_COLUMNS if for_member_sees_machine else ()
+    return RESOLUTION_COLUMNS + machines + ((SPLIT_COLUMN,) if split else ())
 
 
 def export_rows(
@@ -82,6 +89,7 @@ def export_rows(
     *,
     selection: Selection = EVERYTHING,
     for_member_sees_machine: bool = True,
+    split: Split | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The selected tasks of the project, each as a row of plain values.
 
@@ -90,19 +98,51 @@ def export_rows(
     `run`, `policy`, `configuration`, `certified` and `confidence` are those of the decision that
     settled the task, or, where people settled it, of the last one about it; `certified` says that
     the label stands by a policy with a certificate. `candidates` and `verdicts` come from that run,
-    probabilities by label key.
+    probabilities by label key. With `split` there is a column of that name: train, validation or
+    test.
     """
+    rows = tasks_with_rows(
+        project,
+        selection=selection,
+        for_member_sees_machine=for_member_sees_machine,
+        split=split,
+    )
+    return (row for _task, row in rows)
+
+
+def tasks_with_rows(
+    project: Project,
+    *,
+    selection: Selection = EVERYTHING,
+    for_member_sees_machine: bool = True,
+    split: Split | None = None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `export_rows`, each row with the id of its task, by which they are sorted."""
     names = _Names(project)
-    columns = export_columns(for_member_sees_machine=for_member_sees_machine)
+    columns = export_columns(
+        for_member_sees_machine=for_member_sees_machine, split=split is not None
+    )
     selected = selection.tasks(project).select_related("prediction", "benchmark_item")
     selected = selected.defer("prediction__scores")
     last = 0
     while tasks := list(selected.filter(pk__gt=last)[:CHUNK]):
         last = tasks[-1].pk
         chunk = _Chunk(tasks, names)
+        sides = _sides(project, tasks, split) if split is not None else {}
         for task in tasks:
-            row = chunk.row(task)
-            yield {column: row[column] for column in columns}
+            row = chunk.row(task) | {SPLIT_COLUMN: sides.get(task.pk)}
+            yield task.pk, {column: row[column] for column in columns}
+
+
+def _sides(project: Project, tasks: Sequence[Task], split: Split) -> dict[int, str]:
+    """The side of each task. Held out is a text that stands in the benchmark outside *fit*, and
+    every copy of it."""
+    hashes = {task.text_hash for task in tasks}
+    items = BenchmarkItem.objects.filter(project=project, text_hash__in=hashes)
+    held_out = set(items.exclude(part=Part.FIT).values_list("text_hash", flat=True))
+    return {
+        task.pk: split.side(task.text_hash, held_out=task.text_hash in held_out) for task in tasks
+    }
 
 
 @dataclass

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from labeling.formats.export import SCHEMA_VERSION
 from labeling.formats.sink import Sink
 
-SCHEMA_VERSION = "1"
 GROUP = 2000
 
 _TIME = pa.timestamp("us", tz="UTC")

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.actions.taxonomy import label_names
+from labeling.formats.split import Split, SplitRefused
 from labeling.models import Decision, PlanRow, Project, Resolution, Run, Source, Task, TaskStatus
 
 
@@ -134,6 +135,21 @@ class SelectionForm(forms.Form):
     certified = forms.BooleanField(
         required=False, label=gettext_lazy("Only labels that stand by a certified policy")
     )
+    split = forms.CharField(
+        required=False,
+        max_length=100,
+        label=gettext_lazy("Split into train, validation and test"),
+        help_text=gettext_lazy(
+            "Shares such as 80,10,10, for one more column. Copies of a text stay on one side, and "
+            "nothing of the benchmark outside its part “fit” is in train."
+        ),
+    )
+    seed = forms.CharField(
+        required=False,
+        max_length=64,
+        label=gettext_lazy("Seed of the split"),
+        help_text=gettext_lazy("The same seed gives the same sides, another one others."),
+    )
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, project: Project) -> None:
         super().__init__(data)
@@ -159,6 +175,15 @@ class SelectionForm(forms.Form):
             raise forms.ValidationError(_("The project has no run of this number."))
         return number
 
+    def clean_split(self) -> str:
+        shares = str(self.cleaned_data["split"]).strip()
+        if shares:
+            try:
+                Split.of(shares)
+            except SplitRefused as error:
+                raise forms.ValidationError(str(error)) from error
+        return shares
+
     def clean(self) -> None:
         since = self.cleaned_data.get("resolved_since")
         before = self.cleaned_data.get("resolved_before")
@@ -178,3 +203,22 @@ class SelectionForm(forms.Form):
             confidence_at_least=given["confidence_at_least"],
             certified=given["certified"],
         )
+
+    def split_of(self) -> Split | None:
+        """How a valid form splits the rows, if it does."""
+        shares = self.cleaned_data["split"]
+        return Split.of(shares, self.cleaned_data["seed"]) if shares else None
+
+    def choices(self) -> dict[str, Any]:
+        """What a valid form chose, by name, as it may be kept and given to a form again."""
+        chosen = {
+            name: self.cleaned_data[name]
+            for name in SelectionForm.base_fields
+            if self.cleaned_data[name] not in (None, "", [], False)
+        }
+        if "label" in chosen:
+            chosen["label"] = self.project.labels.get(pk=chosen["label"]).key
+        for name in ("resolved_since", "resolved_before"):
+            if name in chosen:
+                chosen[name] = chosen[name].isoformat()
+        return chosen

@@ -16,6 +16,7 @@ from labeling.formats.jsonl import write_json_list, write_jsonl
 from labeling.formats.label_studio import label_studio_tasks
 from labeling.formats.prodigy import prodigy_examples
 from labeling.formats.selection import Selection
+from labeling.formats.split import Split
 from labeling.models import Project
 
 # Name to content type and ending of the file's name.
@@ -39,6 +40,35 @@ BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
+class About:
+    """What a file tells besides its rows; `labels` has the name of every label key: first those
+    in force, in their order, then the retired."""
+
+    project: str
+    name: str
+    labels: Mapping[str, str]
+    columns: tuple[str, ...]
+    taxonomy_version: int
+
+    def as_texts(self) -> dict[str, str]:
+        return {"project": self.project, "taxonomy_version": str(self.taxonomy_version)}
+
+
+def about_of(project: Project, *, split: bool = False) -> About:
+    """As the project stands now."""
+    taxonomy = project.taxonomies.first()
+    place = {pk: n for n, pk in enumerate(taxonomy.label_ids if taxonomy else ())}
+    labels = sorted(project.labels.all(), key=lambda one: (place.get(one.pk, len(place)), one.pk))
+    return About(
+        project=project.slug,
+        name=project.name,
+        labels={label.key: label.name for label in labels},
+        columns=export_columns(split=split),
+        taxonomy_version=taxonomy.number if taxonomy else 0,
+    )
+
+
+@dataclass(frozen=True)
 class Download:
     """A file on its way: what it is, what it is called, and its content in pieces."""
 
@@ -47,61 +77,62 @@ class Download:
     blocks: Iterator[bytes]
 
 
-def download(project: Project, selection: Selection, kind: str, *, raw: bool = False) -> Download:
+def download(
+    project: Project,
+    selection: Selection,
+    kind: str,
+    *,
+    raw: bool = False,
+    split: Split | None = None,
+) -> Download:
     """The selected tasks in one of FORMATS, to be streamed."""
+    rows = export_rows(project, selection=selection, split=split)
+    return as_download(about_of(project, split=split is not None), rows, kind, raw=raw)
+
+
+def as_download(
+    about: About, rows: Iterable[Mapping[str, Any]], kind: str, *, raw: bool = False, name: str = ""
+) -> Download:
+    """`rows` in one of FORMATS; the file is called by `name`, or else by the project."""
     content_type, ending = FORMATS[kind]
-    lines = write_rows(project, export_rows(project, selection=selection), kind, raw=raw)
-    return Download(content_type, f"{project.slug}.{ending}", blocks(lines))
+    lines = write_rows(about, rows, kind, raw=raw)
+    return Download(content_type, f"{name or about.project}.{ending}", blocks(lines))
 
 
 def write_rows(
-    project: Project, rows: Iterable[Mapping[str, Any]], kind: str, *, raw: bool = False
+    about: About, rows: Iterable[Mapping[str, Any]], kind: str, *, raw: bool = False
 ) -> Iterator[bytes]:
     """`rows` of `export.export_rows` as a file of one of FORMATS, in pieces, never held whole."""
     if kind == "csv":
-        return write_csv(rows, export_columns(), raw=raw)
+        return write_csv(rows, about.columns, raw=raw)
     if kind == "parquet":
-        return _parquet(project, rows)
+        return _parquet(about, rows)
     if kind == "huggingface":
-        return write_zip(huggingface_files(project, rows))
+        return write_zip(huggingface_files(about, rows))
     if kind == "jsonl":
         return write_jsonl(rows)
-    names = label_names(project)
     if kind == "fasttext":
-        return fasttext_lines(rows, names)
+        return fasttext_lines(rows, about.labels)
     if kind in JSON_LISTS:
-        return write_json_list(JSON_LISTS[kind](rows, names))
-    return write_jsonl(JSON_LINES[kind](rows, names))
-
-
-def label_names(project: Project) -> dict[str, str]:
-    """The name of every label key: first the labels in force, in their order, then the retired."""
-    taxonomy = project.taxonomies.first()
-    place = {pk: n for n, pk in enumerate(taxonomy.label_ids if taxonomy else ())}
-    labels = sorted(project.labels.all(), key=lambda one: (place.get(one.pk, len(place)), one.pk))
-    return {label.key: label.name for label in labels}
+        return write_json_list(JSON_LISTS[kind](rows, about.labels))
+    return write_jsonl(JSON_LINES[kind](rows, about.labels))
 
 
 # Only who writes Parquet loads its library.
-def _parquet(project: Project, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+def _parquet(about: About, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     from labeling.formats.parquet import parquet_schema, write_parquet
 
-    return write_parquet(rows, parquet_schema(export_columns(), _about(project)))
+    return write_parquet(rows, parquet_schema(about.columns, about.as_texts()))
 
 
 def huggingface_files(
-    project: Project, rows: Iterable[Mapping[str, Any]]
+    about: About, rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The files of a data set folder, name and content in pieces; take each whole in its turn."""
     from labeling.formats.huggingface import write_huggingface
 
-    about = _about(project) | {"name": project.name}
-    return write_huggingface(rows, export_columns(), label_names(project), about)
-
-
-def _about(project: Project) -> dict[str, str]:
-    taxonomy = project.taxonomies.first()
-    return {"project": project.slug, "taxonomy_version": str(taxonomy.number if taxonomy else 0)}
+    told = about.as_texts() | {"name": about.name}
+    return write_huggingface(rows, about.columns, about.labels, told)
 
 
 def blocks(lines: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:

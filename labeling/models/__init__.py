@@ -57,6 +57,7 @@ from labeling.models.run import (
     Stage,
     StageTiming,
 )
+from labeling.models.snapshot import Snapshot
 from labeling.models.tally import StreamSample, Tally
 from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
 from labeling.models.upload import Upload
@@ -129,6 +130,7 @@ __all__ = [
     "SendBack",
     "Skip",
     "SkipReason",
+    "Snapshot",
     "Source",
     "Stage",
     "StageTiming",

@@ -82,7 +82,8 @@ def export(request: PageRequest) -> HttpResponseBase:
     if "download" not in request.GET:
         return _shown(request, form, selection.tasks(request.project).count())
     kind = form.cleaned_data["format"]
-    file = download(request.project, selection, kind, raw=form.cleaned_data["raw"])
+    raw, split = form.cleaned_data["raw"], form.split_of()
+    file = download(request.project, selection, kind, raw=raw, split=split)
     return StreamingHttpResponse(
         file.blocks,
         content_type=file.content_type,

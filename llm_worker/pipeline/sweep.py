@@ -9,6 +9,7 @@ from labeling import dispatch
 from labeling.actions import runs
 from labeling.actions.previews import look_after_previews
 from labeling.actions.registration import give_up_registrations
+from labeling.actions.snapshots import look_after_snapshots
 from labeling.actions.tally import uncounted
 from labeling.actions.uploads import drop_old_uploads
 from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Task
@@ -17,7 +18,7 @@ from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Ta
 def sweep() -> None:
     """Close old runs, complete finished ones, and nudge the workers of every stage with due rows,
     of every project with unscored tasks, of every active policy with uncounted runs, and of prompts
-    that somebody waits for. Drop files that nobody imported."""
+    and snapshots that somebody waits for. Drop files that nobody imported."""
     runs.close_due_runs()
     runs.complete_runs()
     due = PlanRow.objects.unfinished().due(timezone.now())
@@ -37,3 +38,4 @@ def sweep() -> None:
         dispatch.register_validator(waiting.pk)
     look_after_previews()
     drop_old_uploads()
+    look_after_snapshots()

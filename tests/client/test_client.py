@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
 
 from countersign import Client, ClientError, RefusedError, SignedOutError, StillRunningError
 from countersign.__main__ import main
 from countersign.errors import UnreachableError
 from labeling.actions.projects import create_token
+from labeling.actions.snapshots import due_snapshots, make_snapshot
 from labeling.models import ApiToken, Prediction, Project, Role, Scope, Task
 from tests.labeling.builders import make_member, make_project
 from tests.labeling.rest import user_of
@@ -247,3 +250,40 @@ def test_a_project_is_made_and_a_task_answered(live_server: LiveServer, project:
         with pytest.raises(RefusedError) as refused:
             client.create_project("mine", name="Mine", labels=["x", "y"])
         assert refused.value.status == 409
+
+
+def test_a_snapshot_is_made_and_pulled_from_the_terminal(
+    project: Project,
+    signed_in: Path,
+    client: Client,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ApiToken.objects.update(scopes=[str(scope) for scope in Scope])
+    client.push("shop", ROWS, model_version="m")
+    ended = threading.Event()
+
+    def work() -> None:
+        """What a worker does beside the site."""
+        while not ended.wait(0.2):
+            for pk in due_snapshots(timezone.now()).values_list("pk", flat=True):
+                make_snapshot(pk)
+        connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        assert main(["snapshot", "shop", "--note", "first", "--split", "80,10,10"]) == 0
+    finally:
+        ended.set()
+        worker.join()
+    assert capsys.readouterr().out == "1\n"
+    assert [kept["note"] for kept in client.snapshots("shop")] == ["first"]
+    Task.objects.filter(external_id="t/3").update(metadata={"changed": True})
+    rows = list(client.pull("shop", snapshot=1))
+    assert [row["external_id"] for row in rows] == [row["external_id"] for row in ROWS]
+    assert not any(row["metadata"] for row in rows)
+    assert all(row["split"] for row in rows)
+    out = tmp_path / "kept.csv"
+    assert main(["pull", "shop", "--snapshot", "1", "-o", str(out), "--format", "csv"]) == 0
+    assert len(out.read_text().splitlines()) == len(ROWS) + 1

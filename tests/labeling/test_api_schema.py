@@ -57,6 +57,9 @@ CONTRACT = {
     "/projects/{slug}/policies/preview/": {"get", "post"},
     "/projects/{slug}/metrics/": {"get"},
     "/projects/{slug}/export/": {"get"},
+    "/projects/{slug}/snapshots/": {"get", "post"},
+    "/projects/{slug}/snapshots/{number}/": {"get"},
+    "/projects/{slug}/snapshots/{number}/download/": {"get"},
 }
 
 
@@ -114,7 +117,7 @@ def test_schema_and_pages_are_served(client: Client) -> None:
 def test_a_method_that_an_address_does_not_answer_is_405_for_everybody(path: str) -> None:
     project = make_project()
     admin = client_as(project, Role.ADMIN)
-    values = {"slug": "shop", "id": 1, "version": 1, "external_id": "x"}
+    values = {"slug": "shop", "id": 1, "version": 1, "number": 1, "external_id": "x"}
     url = f"/api/v1{path.format(**values)}"
     for client in (admin, APIClient()):
         for method in {"get", "post", "put", "patch", "delete"} - CONTRACT[path]:

@@ -13,7 +13,7 @@ import pytest
 from labeling.actions.resolve import resolve
 from labeling.formats.argilla import argilla_records
 from labeling.formats.export import export_rows
-from labeling.formats.writers import write_rows
+from labeling.formats.writers import about_of, write_rows
 from labeling.models import Project, Role, Task
 from tests.labeling.builders import (
     label_of,
@@ -39,7 +39,7 @@ def project() -> Project:
 def exported(project: Project) -> list[dict[str, Any]]:
     """The records of the file, each in the documented shape."""
     records: list[dict[str, Any]] = json.loads(
-        b"".join(write_rows(project, export_rows(project), "argilla"))
+        b"".join(write_rows(about_of(project), export_rows(project), "argilla"))
     )
     for record in records:
         assert list(record) == KEYS
@@ -135,7 +135,7 @@ def test_the_sdk_of_argilla_reads_the_records(project: Project, tmp_path: Path) 
     accepted_task(project)
     make_task(project, "t2", text="=1+1\u2028</b>")
     path = tmp_path / "records.json"
-    path.write_bytes(b"".join(write_rows(project, export_rows(project), "argilla")))
+    path.write_bytes(b"".join(write_rows(about_of(project), export_rows(project), "argilla")))
 
     first, second = JsonIO._records_from_json(path)
 

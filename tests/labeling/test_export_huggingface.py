@@ -18,7 +18,7 @@ from django.core.management.base import CommandError
 from labeling.actions.resolve import resolve
 from labeling.formats.export import export_columns, export_rows
 from labeling.formats.huggingface import ClassNames, write_huggingface
-from labeling.formats.writers import write_rows
+from labeling.formats.writers import about_of, write_rows
 from labeling.models import Project, Role
 from tests.labeling.builders import (
     label_of,
@@ -46,7 +46,7 @@ def folder(project: Project, tmp_path: Path) -> Path:
 
 
 def unpacked(project: Project, target: Path) -> Path:
-    content = b"".join(write_rows(project, export_rows(project), "huggingface"))
+    content = b"".join(write_rows(about_of(project), export_rows(project), "huggingface"))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
         archive.extractall(target)

@@ -17,7 +17,7 @@ from labeling.actions.people import end_membership
 from labeling.actions.resolve import resolve
 from labeling.formats.export import export_columns, export_rows
 from labeling.formats.label_studio import label_studio_tasks
-from labeling.formats.writers import write_rows
+from labeling.formats.writers import about_of, write_rows
 from labeling.models import Project, Role
 from tests.labeling.builders import label_of, make_annotation, make_member, make_project, make_task
 from tests.labeling.rest import client_as
@@ -42,7 +42,7 @@ def check(found: Any, fields: Mapping[str, type]) -> None:
 
 def exported(project: Project) -> list[dict[str, Any]]:
     """The tasks of the file, each in the documented shape, ids of results different."""
-    content = b"".join(write_rows(project, export_rows(project), "label_studio")).decode()
+    content = b"".join(write_rows(about_of(project), export_rows(project), "label_studio")).decode()
     tasks: list[dict[str, Any]] = json.loads(content)
     results = []
     for task in tasks:
@@ -179,7 +179,7 @@ def test_rows_are_taken_one_by_one(project: Project, kind: str) -> None:
             taken += 1
             yield template | {"external_id": str(n)}
 
-    pieces = write_rows(project, rows(), kind)
+    pieces = write_rows(about_of(project), rows(), kind)
     begun = [next(pieces), next(pieces)]
 
     assert taken == 2

@@ -18,7 +18,7 @@ from django.core.management.base import CommandError
 from labeling.actions.resolve import resolve
 from labeling.formats.export import MACHINE_COLUMNS, export_columns, export_rows
 from labeling.formats.parquet import parquet_schema, write_parquet
-from labeling.formats.writers import write_rows
+from labeling.formats.writers import about_of, write_rows
 from labeling.models import Project, Role
 from tests.labeling.builders import label_of, make_annotation, make_member, make_project, make_task
 from tests.labeling.rest import client_as
@@ -34,7 +34,7 @@ def project() -> Project:
 
 def exported(project: Project) -> pa.Table:
     return pq.read_table(
-        io.BytesIO(b"".join(write_rows(project, export_rows(project), "parquet"))),
+        io.BytesIO(b"".join(write_rows(about_of(project), export_rows(project), "parquet"))),
     )
 
 

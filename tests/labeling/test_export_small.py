@@ -16,7 +16,7 @@ import pytest
 from labeling.actions.resolve import resolve
 from labeling.formats.export import export_rows
 from labeling.formats.fasttext import fasttext_lines
-from labeling.formats.writers import write_rows
+from labeling.formats.writers import about_of, write_rows
 from labeling.models import Project, Role
 from tests.labeling.builders import label_of, make_annotation, make_member, make_project, make_task
 from tests.labeling.rest import client_as
@@ -33,7 +33,7 @@ def project() -> Project:
 
 
 def lines(project: Project, kind: str) -> list[dict[str, Any]]:
-    content = b"".join(write_rows(project, export_rows(project), kind)).decode()
+    content = b"".join(write_rows(about_of(project), export_rows(project), kind)).decode()
     return [json.loads(line) for line in content.splitlines()]
 
 
@@ -96,7 +96,7 @@ def as_fasttext_reads(line: str) -> tuple[list[str], list[str]]:
 def test_fasttext_has_a_line_for_every_row_with_the_keys_that_stand(project: Project) -> None:
     settled(project)
 
-    written = b"".join(write_rows(project, export_rows(project), "fasttext")).decode()
+    written = b"".join(write_rows(about_of(project), export_rows(project), "fasttext")).decode()
 
     assert written.endswith("\n")
     read = [as_fasttext_reads(line) for line in written.split("\n")[:-1]]
@@ -151,7 +151,7 @@ def test_rows_are_taken_one_by_one(project: Project, kind: str) -> None:
             taken += 1
             yield template | {"external_id": str(n)}
 
-    pieces = write_rows(project, rows(), kind)
+    pieces = write_rows(about_of(project), rows(), kind)
     next(pieces)
     next(pieces)
 

@@ -60,6 +60,7 @@ from labeling.models import (
     Run,
     SendBack,
     Skip,
+    Snapshot,
     Source,
     StageTiming,
     SupersededText,
@@ -205,6 +206,11 @@ def threshold(**fields: Any) -> Callable[[Cast], object]:
     return lambda cast: HardThreshold.objects.create(
         model_version=make_model_version(cast.project), **given
     )
+
+
+def snapshot(**fields: Any) -> Callable[[Cast], object]:
+    given = {"number": 1, "actor": "test", **fields}
+    return lambda cast: Snapshot.objects.create(project=cast.project, **given)
 
 
 def retrieved(cast: Cast) -> object:
@@ -419,6 +425,12 @@ CASES: list[Case] = [
             content=b"",
         ),
     ),
+    # Snapshots
+    ("snapshot_number_once", twice(snapshot())),
+    ("snapshot_kept_waits_or_failed", snapshot(status="done")),
+    ("snapshot_kept_waits_or_failed", snapshot(status="failed")),
+    ("snapshot_kept_waits_or_failed", snapshot(sha256="f" * 64, file="1/1.gz")),
+    ("snapshot_erased_within_rows", snapshot(rows=1, erased=2)),
     # Artifacts, configurations, runs
     ("artifact_version_once", twice(lambda c: make_artifact(c.project, version=7))),
     ("artifact_one_active_per_kind", twice(lambda c: make_artifact(c.project, active=True))),

@@ -13,9 +13,19 @@ from rest_framework.request import Request
 from labeling.access import Right
 from labeling.api.base import ProjectEndpoint, StrictSerializer
 from labeling.api.schema import answers
-from labeling.formats.selection import Selection, SelectionForm
-from labeling.formats.writers import FORMATS, download
+from labeling.formats.selection import SelectionForm
+from labeling.formats.writers import FORMATS, Download, download
 from labeling.models import Project, Source, TaskStatus
+
+FILES: dict[Any, Any] = {
+    (200, "application/x-ndjson"): OpenApiTypes.STR,
+    (200, "text/csv"): OpenApiTypes.STR,
+    (200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY,
+    (200, "application/zip"): OpenApiTypes.BINARY,
+    (200, "application/json"): OpenApiTypes.ANY,
+    (200, "text/plain"): OpenApiTypes.STR,
+}
+"""What the formats look like in the schema."""
 
 
 class ExportQuerySerializer(StrictSerializer):
@@ -44,20 +54,30 @@ class ExportQuerySerializer(StrictSerializer):
     certified = serializers.BooleanField(
         required=False, help_text="Only labels that stand by a certified policy."
     )
+    split = serializers.CharField(
+        required=False,
+        help_text="Shares of train, validation and test, such as 80,10,10: adds a column `split`.",
+    )
+    seed = serializers.CharField(required=False, help_text="Of the split.")
 
 
-def read_export(request: Request, project: Project) -> tuple[dict[str, Any], Selection]:
-    """The checked query and what it selects, or 400 with every mistake."""
+def read_export(request: Request, project: Project) -> tuple[dict[str, Any], SelectionForm]:
+    """The checked query and the form that selects by it, or 400 with every mistake."""
     given: dict[str, Any] = {name: value for name, value in request.query_params.items() if value}
     if "source" in given:
         given["source"] = request.query_params.getlist("source")
     query = ExportQuerySerializer(data=given)
     query.is_valid(raise_exception=True)
-    form = SelectionForm(query.validated_data, project=project)
+    return query.validated_data, checked_form(query.validated_data, project)
+
+
+def checked_form(given: dict[str, Any], project: Project) -> SelectionForm:
+    """The choices of an export, or 400 with every mistake."""
+    form = SelectionForm(given, project=project)
     if not form.is_valid():
         problems = {name: list(map(str, said)) for name, said in form.errors.items()}
         raise serializers.ValidationError(problems)
-    return query.validated_data, form.selection()
+    return form
 
 
 class ExportView(ProjectEndpoint):
@@ -66,27 +86,28 @@ class ExportView(ProjectEndpoint):
     @extend_schema(
         operation_id="export_get",
         parameters=[ExportQuerySerializer],
-        responses=answers(
-            {
-                (200, "application/x-ndjson"): OpenApiTypes.STR,
-                (200, "text/csv"): OpenApiTypes.STR,
-                (200, "application/vnd.apache.parquet"): OpenApiTypes.BINARY,
-                (200, "application/zip"): OpenApiTypes.BINARY,
-                (200, "application/json"): OpenApiTypes.ANY,
-                (200, "text/plain"): OpenApiTypes.STR,
-            },
-            400,
-            404,
-        ),
+        responses=answers(FILES, 400, 404),
         tags=["export"],
     )
     def get(self, request: Request, slug: str) -> StreamingHttpResponse:
         """One row a task: its text, the label that stands, who or what decided it, by which
         policy, and everything that was said of it. Tasks that wait have no label yet."""
-        wanted, selection = read_export(request, self.project)
-        file = download(self.project, selection, wanted["format"], raw=wanted["raw"])
-        return StreamingHttpResponse(
-            file.blocks,
-            content_type=file.content_type,
-            headers={"Content-Disposition": f'attachment; filename="{file.name}"'},
+        wanted, form = read_export(request, self.project)
+        return sent(
+            download(
+                self.project,
+                form.selection(),
+                wanted["format"],
+                raw=wanted["raw"],
+                split=form.split_of(),
+            )
         )
+
+
+def sent(file: Download) -> StreamingHttpResponse:
+    """The file as a response that is never held whole."""
+    return StreamingHttpResponse(
+        file.blocks,
+        content_type=file.content_type,
+        headers={"Content-Disposition": f'attachment; filename="{file.name}"'},
+    )

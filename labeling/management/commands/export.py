@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.formats.export import export_rows
-from labeling.formats.selection import Selection, SelectionForm
-from labeling.formats.writers import BINARY, FORMATS, huggingface_files, write_rows
+from labeling.formats.selection import SelectionForm
+from labeling.formats.writers import BINARY, FORMATS, about_of, huggingface_files, write_rows
 from labeling.management.base import WordedCommand, find_project
 from labeling.management.progress import Progress
 from labeling.models import Project, Source, TaskStatus
@@ -61,6 +61,12 @@ class Command(WordedCommand):
             help=_("only labels that stand by a certified policy"),
         )
         parser.add_argument(
+            "--split",
+            metavar="TRAIN,VALIDATION,TEST",
+            help=_("add a column “split” by these shares, such as 80,10,10"),
+        )
+        parser.add_argument("--seed", help=_("seed of the split"))
+        parser.add_argument(
             "--raw",
             action="store_true",
             help=_("CSV without apostrophes before texts that a spreadsheet would run as formulas"),
@@ -80,12 +86,14 @@ class Command(WordedCommand):
                 _("%(format)s is no text: name a file with --output.") % {"format": format}
             )
         project = find_project(slug)
-        selection = selection_of(project, options)
-        rows = self._counted(export_rows(project, selection=selection))
+        form = choices_of(project, options)
+        split = form.split_of()
+        rows = self._counted(export_rows(project, selection=form.selection(), split=split))
+        about = about_of(project, split=split is not None)
         if format == "huggingface" and output is not None and output.suffix != ".zip":
-            save_folder(huggingface_files(project, rows), output)
+            save_folder(huggingface_files(about, rows), output)
             return
-        lines = write_rows(project, rows, format, raw=raw)
+        lines = write_rows(about, rows, format, raw=raw)
         if output is not None:
             save(lines, output)
             return
@@ -107,14 +115,14 @@ class Command(WordedCommand):
         progress.close()
 
 
-def selection_of(project: Project, options: dict[str, Any]) -> Selection:
-    """What the options select, or CommandError naming the first that is wrong."""
+def choices_of(project: Project, options: dict[str, Any]) -> SelectionForm:
+    """The form that the options fill in, or CommandError naming the first that is wrong."""
     form = SelectionForm(options, project=project)
     if not form.is_valid():
         name, problems = next(iter(form.errors.items()))
         option = "--" + name.replace("_", "-")
         raise CommandError(_("%(option)s: %(what)s") % {"option": option, "what": str(problems[0])})
-    return form.selection()
+    return form
 
 
 def save(lines: Iterator[bytes], output: Path) -> None:

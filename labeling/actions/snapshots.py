@@ -1,0 +1,193 @@
+"""Snapshots: asked for here, written by a job, kept with what they were made under."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from labeling import dispatch
+from labeling.actions.errors import ActionRefused
+from labeling.actions.events import Actor, record
+from labeling.formats.export import SCHEMA_VERSION, tasks_with_rows
+from labeling.formats.selection import SelectionForm
+from labeling.formats.snapshot import Line, Written, write_file
+from labeling.formats.writers import about_of
+from labeling.models import Member, Policy, Project, Snapshot
+
+CLAIM = datetime.timedelta(hours=1)
+"""After which a worker that has not ended is taken for dead, and another one begins anew."""
+UNNAMED_FOR = 2 * CLAIM.total_seconds()
+"""Seconds after which a file that no snapshot names is dropped: nobody writes it any more."""
+
+
+@transaction.atomic
+def ask_snapshot(*, form: SelectionForm, note: str, by: Actor) -> Snapshot:
+    """Have a worker keep what a valid form of an export chooses, as it stands when it is read."""
+    project = Project.objects.select_for_update(no_key=True).get(pk=form.project.pk)
+    latest = project.snapshots.aggregate(n=Max("number"))["n"] or 0
+    snapshot = Snapshot.objects.create(
+        project=project,
+        number=latest + 1,
+        note=note.strip()[:200],
+        filters=form.choices(),
+        created_by=by if isinstance(by, Member) else None,
+        actor=str(by)[:150],
+    )
+    record(project, by, "snapshot_asked", snapshot, new={"number": snapshot.number})
+    dispatch.make_snapshot(snapshot.pk)
+    return snapshot
+
+
+def kept_snapshot(snapshot: Snapshot) -> Snapshot:
+    """The snapshot, or a refusal that says why it has no rows to give."""
+    if snapshot.status != Snapshot.Status.DONE:
+        raise ActionRefused(
+            _("Snapshot %(n)d cannot be read: %(why)s")
+            % {"n": snapshot.number, "why": snapshot.failure or snapshot.get_status_display()}
+        )
+    return snapshot
+
+
+def make_snapshot(snapshot_id: int) -> Snapshot | None:
+    """Write a snapshot that waits; None where another worker has it, or it is made already."""
+    snapshot = _claim(snapshot_id)
+    if snapshot is None:
+        return None
+    try:
+        form = SelectionForm(snapshot.filters, project=snapshot.project)
+        if not form.is_valid():
+            raise ActionRefused(next(iter(form.errors.values()))[0])
+        with _one_moment():
+            taken_at = timezone.now()
+            about = _made_under(snapshot.project, split=form.split_of() is not None)
+            written = write_file(snapshot, _lines(form))
+    except (ActionRefused, OSError) as error:
+        why = _("The file could not be written: %(error)s") % {"error": error}
+        _finish(snapshot, status=Snapshot.Status.FAILED, failure=why[:2000])
+        return snapshot
+    kept = _finish(
+        snapshot,
+        status=Snapshot.Status.DONE,
+        taken_at=taken_at,
+        file=written.file,
+        sha256=written.sha256,
+        size=written.size,
+        rows=written.rows,
+        erased=written.erased,
+        **about,
+    )
+    if not kept:  # somebody else was given the work meanwhile, and ended it first
+        _drop_unless_named(written)
+        return None
+    return snapshot
+
+
+def _claim(snapshot_id: int) -> Snapshot | None:
+    now = timezone.now()
+    waiting = due_snapshots(now).filter(pk=snapshot_id)
+    claimed = waiting.update(status=Snapshot.Status.WRITING, claimed_until=now + CLAIM)
+    if not claimed:
+        return None
+    return Snapshot.objects.select_related("project").get(pk=snapshot_id)
+
+
+def due_snapshots(now: datetime.datetime) -> Any:
+    """Those that wait, and those whose worker died."""
+    return Snapshot.objects.filter(
+        Q(status=Snapshot.Status.WAITING) | Q(status=Snapshot.Status.WRITING, claimed_until__lt=now)
+    )
+
+
+def _lines(form: SelectionForm) -> Iterator[Line]:
+    rows = tasks_with_rows(form.project, selection=form.selection(), split=form.split_of())
+    return ({"task": task, "row": row} for task, row in rows)
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """On PostgreSQL every query of the block sees the rows of one moment. SQLite would have to keep
+    all writers out for it; there, rows are read a thousand at a time."""
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def _made_under(project: Project, *, split: bool) -> dict[str, Any]:
+    about = about_of(project, split=split)
+    policy = project.policies.filter(status=Policy.Status.ACTIVE).first()
+    certificate = policy.certificate if policy is not None and policy.is_certified else None
+    return {
+        "columns": list(about.columns),
+        "labels": list(map(list, about.labels.items())),
+        "taxonomy_version": about.taxonomy_version,
+        "schema_version": SCHEMA_VERSION,
+        "policy": policy,
+        "certificate": certificate,
+        "certificate_hash": certificate_hash(certificate) if certificate is not None else "",
+    }
+
+
+def certificate_hash(certificate: dict[str, Any]) -> str:
+    """SHA-256 of the certificate as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(certificate, sort_keys=True).encode()).hexdigest()
+
+
+@transaction.atomic
+def _finish(snapshot: Snapshot, **fields: Any) -> bool:
+    """End a snapshot for this worker's claim; False where the claim was lost."""
+    mine = Snapshot.objects.filter(
+        pk=snapshot.pk,
+        status=Snapshot.Status.WRITING,
+        claimed_until=snapshot.claimed_until,
+    )
+    if not mine.update(claimed_until=None, **fields):
+        return False
+    snapshot.refresh_from_db()
+    new = {name: getattr(snapshot, name) for name in ("number", "status", "rows", "sha256")}
+    record(
+        snapshot.project, snapshot.created_by or snapshot.actor, "snapshot_made", snapshot, new=new
+    )
+    return True
+
+
+def _drop_unless_named(written: Written) -> None:
+    """Equal rows give the same file: it goes only if no snapshot names it."""
+    if not Snapshot.objects.filter(file=written.file).exists():
+        (Path(settings.SNAPSHOTS_DIR) / written.file).unlink(missing_ok=True)
+
+
+def look_after_snapshots() -> None:
+    """Have those written that a lost message or a dead worker left behind, and drop what a dead
+    worker left in the folder."""
+    for pk in due_snapshots(timezone.now()).values_list("pk", flat=True):
+        dispatch.make_snapshot(pk)
+    _drop_unnamed()
+
+
+def _drop_unnamed() -> None:
+    folder = Path(settings.SNAPSHOTS_DIR)
+    if not folder.is_dir():
+        return
+    long_ago = time.time() - UNNAMED_FOR
+    found = [path for path in folder.glob("*/*") if path.is_file()]
+    named = set(Snapshot.objects.exclude(file="").values_list("file", flat=True))
+    for path in found:
+        name = f"{path.parent.name}/{path.name}"
+        if name not in named and path.stat().st_mtime < long_ago:
+            path.unlink(missing_ok=True)
