@@ -25,7 +25,7 @@ from django.db.models import (
     Sum,
     Value,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from labeling.models import Decision, Reasoning, Run, Validator, Verdict
@@ -69,7 +69,8 @@ def usage_of(verdicts: QuerySet[Verdict]) -> list[Usage]:
 
 def usage_of_reasons(reasons: QuerySet[Reasoning]) -> list[Usage]:
     """What was asked for after the decision took, by validator in order of name."""
-    nothing = Value(None, output_field=FloatField())
+    # PostgreSQL has to be told the type of a NULL before it can average it.
+    nothing = Cast(Value(None), FloatField())
     return _by_validator(reasons.filter(server_calls__gt=0), latency=Avg(nothing))
 
 
