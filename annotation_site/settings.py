@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "annotation_site.middleware.PackMiddleware",
     "annotation_site.middleware.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -340,6 +341,10 @@ TRAINING_PRECISION = env.env_choice("TRAINING_PRECISION", "bfloat16", choices=_P
 VALIDATOR_HOSTS = env.env_list("VALIDATOR_HOSTS", ["127.0.0.1", "localhost"])
 INGEST_MAX_ITEMS = env.env_int("INGEST_MAX_ITEMS", 5_000, at_least=1, at_most=100_000)
 INGEST_MAX_BYTES = env.env_int("INGEST_MAX_MB", 32, at_least=1, at_most=1024) * 1024 * 1024
+# Of one token; 0 sets no limit.
+API_REQUESTS_PER_MINUTE = env.env_int(
+    "API_REQUESTS_PER_MINUTE", 1_200, at_least=0, at_most=1_000_000
+)
 TEXT_MAX_LENGTH = env.env_int("TEXT_MAX_LENGTH", 20_000, at_least=100, at_most=1_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = INGEST_MAX_BYTES
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -20,6 +21,8 @@ from rest_framework.views import APIView
 
 from labeling.access import sees_machine_output
 from labeling.api.parsers import IMPORT_COMMAND, StrictJSONParser, too_large
+from labeling.api.tags import tag_response
+from labeling.api.throttle import TokenThrottle
 from labeling.models import Member, Project, User
 
 
@@ -44,6 +47,7 @@ class Endpoint(APIView):
     """A view of the API. Subclasses name in `required` what each method takes."""
 
     parser_classes = [StrictJSONParser]
+    throttle_classes = [TokenThrottle]
     content_negotiation_class = AlwaysJSON
     checks_rows = False
     """Does the action look for texts that cannot be stored, and name their rows?"""
@@ -54,6 +58,15 @@ class Endpoint(APIView):
         user = self.request.user
         assert isinstance(user, User), "ApiAccess lets nobody else in"
         return user
+
+    def finalize_response(
+        self, request: Any, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Answers to GET carry an ETag, but for streams: nobody knows their end beforehand."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        if request.method == "GET" and isinstance(final, Response) and final.status_code == 200:
+            tag_response(request, final)
+        return final
 
 
 class ProjectEndpoint(Endpoint):

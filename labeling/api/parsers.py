@@ -1,4 +1,4 @@
-"""Request bodies: JSON and nothing else, of a bounded size, with finite numbers."""
+"""Request bodies: JSON and nothing else, perhaps packed, of a bounded size, with finite numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
+
+from labeling.api.encoding import TooMuch, plain_blocks
 
 # Escapes by which a NUL or a surrogate comes into JSON: bodies without them need no closer look.
 SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -46,14 +48,7 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         view = (parser_context or {}).get("view")
-        length = _content_length(parser_context)
-        if length > settings.INGEST_MAX_BYTES:
-            raise too_large(
-                _("The request has %(n)d bytes; at most %(most)d are taken")
-                % {"n": length, "most": settings.INGEST_MAX_BYTES},
-                getattr(view, "import_command", IMPORT_COMMAND),
-            )
-        raw = stream.read()
+        raw = self._read(stream, view, parser_context)
         try:
             body = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
         except UnicodeDecodeError:
@@ -65,6 +60,27 @@ class StrictJSONParser(BaseParser):
         if not getattr(view, "checks_rows", False) and SUSPECT.search(raw) and not _storable(body):
             raise ParseError(_("A text holds a NUL character or half of a surrogate pair."))
         return body
+
+    @staticmethod
+    def _read(stream: IO[Any], view: Any, parser_context: Mapping[str, Any] | None) -> bytes:
+        """The body, unpacked, or 413."""
+        length = _content_length(parser_context)
+        command = getattr(view, "import_command", IMPORT_COMMAND)
+        if length > settings.INGEST_MAX_BYTES:
+            raise too_large(
+                _("The request has %(n)d bytes; at most %(most)d are taken")
+                % {"n": length, "most": settings.INGEST_MAX_BYTES},
+                command,
+            )
+        try:
+            blocks = plain_blocks(stream, _encoding(parser_context), settings.INGEST_MAX_BYTES)
+            return b"".join(blocks)
+        except TooMuch:
+            raise too_large(
+                _("The unpacked request has more than %(most)d bytes")
+                % {"most": settings.INGEST_MAX_BYTES},
+                command,
+            ) from None
 
 
 def _storable(body: Any) -> bool:
@@ -87,6 +103,11 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _encoding(context: Mapping[str, Any] | None) -> str:
+    request = (context or {}).get("request")
+    return str(request.META.get("HTTP_CONTENT_ENCODING", "")) if request is not None else ""
 
 
 def _content_length(context: Mapping[str, Any] | None) -> int:

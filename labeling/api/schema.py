@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 if TYPE_CHECKING:
@@ -51,9 +51,19 @@ MEANINGS = {
     403: "The role or the token's scopes do not allow this.",
     404: "Nothing here, or no project of yours.",
     409: "Something else stands already.",
+    412: "Changed since it was read, as If-Match tells.",
     413: "More at once than one request takes.",
+    415: "A content type, or an encoding, that is not read here.",
     422: "Understood and refused; nothing was changed.",
+    429: "Too many requests in this minute; Retry-After tells how many seconds to wait.",
 }
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of what you read: the change is refused with 412 if it is no more so.",
+)
 
 
 def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
@@ -61,5 +71,5 @@ def answers(success: dict[Any, Any], *refusals: int) -> dict[Any, Any]:
     besides those named. Keys of `success` are a status, or a status and a content type."""
     return success | {
         status: OpenApiResponse(ErrorSerializer, description=MEANINGS[status])
-        for status in sorted({401, 403, *refusals})
+        for status in sorted({401, 403, 429, *refusals})
     }

@@ -17,7 +17,7 @@ from labeling.actions.errors import Conflict
 from labeling.actions.projects import change_settings, create_project
 from labeling.actions.taxonomy import current_taxonomy, parse_labels, set_labels
 from labeling.api.base import CursorPages, Endpoint, ProjectEndpoint, page_of, read
-from labeling.api.schema import answers
+from labeling.api.schema import IF_MATCH, answers
 from labeling.api.serializers.projects import (
     LabelSerializer,
     LabelSetSerializer,
@@ -26,6 +26,7 @@ from labeling.api.serializers.projects import (
     SetLabelsSerializer,
     SettingsSerializer,
 )
+from labeling.api.tags import if_match
 from labeling.api.views.pages import PAGE_PARAMETERS, paged
 from labeling.models import ApiToken, Member, Project, Role
 
@@ -96,14 +97,16 @@ class ProjectView(ProjectEndpoint):
 
     @extend_schema(
         operation_id="projects_change",
+        parameters=[IF_MATCH],
         request=SettingsSerializer(partial=True),
-        responses=answers({200: ProjectSerializer}, 400, 404, 422),
+        responses=answers({200: ProjectSerializer}, 400, 404, 412, 422),
         tags=["projects"],
     )
     def patch(self, request: Request, slug: str) -> Response:
         """Change the settings named in the body, all or none."""
         body = read(SettingsSerializer, request, partial=True)
-        project = change_settings(project=self.project, settings=body, by=self.member)
+        with if_match(request, self.project, lambda: shown(self.project, self.member.role)):
+            project = change_settings(project=self.project, settings=body, by=self.member)
         return Response(shown(project, self.member.role))
 
 
@@ -121,8 +124,9 @@ class LabelsView(ProjectEndpoint):
 
     @extend_schema(
         operation_id="labels_set",
+        parameters=[IF_MATCH],
         request=SetLabelsSerializer,
-        responses=answers({200: LabelSetSerializer}, 400, 404, 409, 422),
+        responses=answers({200: LabelSetSerializer}, 400, 404, 409, 412, 422),
         tags=["labels"],
     )
     def put(self, request: Request, slug: str) -> Response:
@@ -132,7 +136,8 @@ class LabelsView(ProjectEndpoint):
         if "version" in body and body["version"] != current_taxonomy(self.project).number:
             raise Conflict(_("The labels have changed since that version."))
         specs = parse_labels(body["labels"])
-        set_labels(project=self.project, specs=specs, by=self.member)
+        with if_match(request, self.project, lambda: label_set(self.project)):
+            set_labels(project=self.project, specs=specs, by=self.member)
         return Response(label_set(self.project))
 
 
