@@ -7,6 +7,7 @@ from django.urls import URLPattern, include, path
 from labeling.views import (
     adjudicate,
     annotate,
+    assignments,
     audit,
     benchmark,
     bulk,
@@ -62,6 +63,8 @@ project_pages: list[URLPattern] = [
     path("tasks/act/", many.act, name="tasks_act"),
     path("tasks/<int:task_id>/override/", override.override, name="override"),
     path("tasks/<int:task_id>/", tasks.task, name="task"),
+    path("tasks/assignments/", assignments.assignments, name="assignments"),
+    path("tasks/assignments/<int:assignment_id>/release/", assignments.release, name="release"),
     path("adjudicate/", adjudicate.adjudicate, name="adjudicate"),
     path("quality/", quality.quality, name="quality"),
     path("quality/classifier/", quality.classifier, name="classifier"),

@@ -14,6 +14,7 @@ from labeling import rules
 from labeling.access import Right, has_right
 from labeling.actions import audit
 from labeling.actions.answers import current_answers
+from labeling.actions.assigned import end_of_task
 from labeling.actions.benchmark_label import check_benchmark, take_answer, take_back_answer
 from labeling.actions.double_check import answered_again
 from labeling.actions.errors import ActionRefused, Conflict
@@ -126,6 +127,7 @@ def answer(
             audit.take_answer(annotation)
         if purpose != Purpose.LABEL:
             return AnswerOutcome(annotation, None)
+        end_of_task(member=member, task=locked)
         standing, note = settle(locked, by=member)
         if choice.question == Question.BINARY and locked.question == Question.MULTICLASS:
             note = note or _("The label does not hold; the task goes on with all labels.")

@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from labeling.actions.queues import withheld_from
 from labeling.models import (
     Annotation,
+    AssignedTask,
     Decision,
     Flag,
     Member,
@@ -51,6 +52,8 @@ class Wanted:
     hard: bool | None = None
     flagged: bool = False
     expert_only: bool = False
+    assigned: int | None = None
+    """To this member."""
     machines: bool = False
     """Is what machines said shown? A filter by label tells it, too."""
 
@@ -95,6 +98,9 @@ def matching(member: Member, wanted: Wanted) -> QuerySet[Task]:
         tasks = tasks.filter(Exists(answers))
     if wanted.flagged:
         tasks = tasks.filter(Exists(Flag.objects.open().filter(task=OuterRef("pk"))))
+    if wanted.assigned is not None:
+        assigned = AssignedTask.objects.live().filter(task=OuterRef("pk"))
+        tasks = tasks.filter(Exists(assigned.filter(assignment__member=wanted.assigned)))
     if wanted.expert_only:
         tasks = tasks.filter(expert_only=True)
     tasks = _by_machines(_by_resolution(tasks, wanted), wanted, member.project)

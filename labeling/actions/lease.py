@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from labeling import rules, scores
 from labeling.actions.answers import current_answers
 from labeling.actions.benchmark_reference import EXPERTS_NEEDED
 from labeling.actions.queues import (
+    assigned_to,
     ordinary_purposes,
     queue_of,
     served_blind,
@@ -61,7 +62,7 @@ def next_task(*, member: Member, exclude: Collection[int] = ()) -> Lease | None:
     are needed come last, but they do come.
     """
     held = _held(member, exclude)
-    return held[0] if held else _new(member, exclude, ways=(_free, _taken))
+    return held[0] if held else _new(member, exclude, ways=(_assigned, _free, _taken))
 
 
 def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> list[Lease]:
@@ -73,7 +74,7 @@ def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> 
     """
     leases = _held(member, exclude)
     while len(leases) < count:
-        ways = (_free,) if leases else (_free, _taken)
+        ways = (_assigned, _free) if leases else (_assigned, _free, _taken)
         lease = _new(member, [*exclude, *(one.task_id for one in leases)], ways=ways)
         if lease is None:
             break
@@ -211,10 +212,21 @@ def _slip_in(member: Member, purpose: str, exclude: Collection[int]) -> Lease | 
 
 def _free(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
     """The first task of the queue that others have left room for."""
+    return _with_room(member, purpose, exclude, among=Q())
+
+
+def _assigned(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
+    """The first of those that are assigned to the member."""
+    if purpose != Purpose.LABEL:
+        return None
+    return _with_room(member, purpose, exclude, among=assigned_to(member))
+
+
+def _with_room(member: Member, purpose: str, exclude: Collection[int], *, among: Q) -> Lease | None:
     for _try in range(TRIES):
         # At most as many tasks are full as others hold leases, so one more is enough.
         limit = _others(member, purpose).values("task").distinct().count() + 1
-        head = list(_queue(member, purpose, exclude)[:limit])
+        head = list(_queue(member, purpose, exclude).filter(among)[:limit])
         rooms = _rooms(head, member, purpose)
         free = [task for task in head if rooms[task.pk] > 0]
         for task in free:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.access import Right, has_right
+from labeling.actions.assigned import end_of_regulars
 from labeling.actions.browse import hidden_from
 from labeling.actions.duplicates import withdraw_copies
 from labeling.actions.errors import ActionRefused
@@ -74,6 +75,8 @@ def check_manages(by: Member) -> None:
 
 def _set_expert_only(tasks: list[Task], by: Member, *, expert_only: bool) -> None:
     Task.objects.filter(pk__in=[task.pk for task in tasks]).update(expert_only=expert_only)
+    if expert_only:
+        end_of_regulars(tasks)
     record_each(tasks, by, "kept_for_experts" if expert_only else "opened_to_everybody")
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling.access import Right, has_right
+from labeling.actions.assigned import end_of_task
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
 from labeling.actions.lease import lease_again, note_seen, release
@@ -41,6 +42,8 @@ def skip(*, lease: Lease, reason: str) -> Skip:
     )
     note_seen(lease)
     release(lease=lease)
+    if not later:
+        end_of_task(member=member, task=task)
     until = skipped.until.isoformat() if skipped.until else None
     record(task.project, member, "skipped", task, new={"reason": reason, "until": until})
     return skipped

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from labeling import rules
+from labeling.actions.assigned import end_of_member
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import Actor, record
 from labeling.actions.lease import note_seen, release
@@ -33,6 +34,8 @@ def change_role(*, member: Member, role: str, by: Actor) -> None:
     keep_an_admin(member)
     old, member.role = member.role, role
     member.save(update_fields=["role"])
+    if role == Role.REGULAR:
+        end_of_member(member=member, by=by, experts_alone=True)
     record(member.project, by, "role_changed", member, old={"role": old}, new={"role": role})
 
 
@@ -55,6 +58,7 @@ def end_membership(*, member: Member, by: Actor) -> None:
     for lease in member.leases.select_related("task", "member"):
         note_seen(lease)
         release(lease=lease)
+    end_of_member(member=member, by=by)
     for invitation in member.invitations.open():
         revoke_invitation(invitation=invitation, by=by)
     member.accepted_invitations.update(email="")

@@ -14,6 +14,7 @@ from labeling.access import Right, has_right
 from labeling.actions.benchmark_reference import EXPERTS_NEEDED
 from labeling.models import (
     Annotation,
+    AssignedTask,
     Assistance,
     AuditDraw,
     BenchmarkAnswer,
@@ -47,12 +48,24 @@ def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
         Purpose.GOLD: gold_for,
         Purpose.REPEAT: repeats_for,
     }[Purpose(purpose)](member)
-    return waiting.filter(~for_others(member), ~Exists(Skip.objects.keeping(member)))
+    others = for_others(member) if purpose == Purpose.LABEL else for_experts_alone(member)
+    return waiting.filter(~others, ~Exists(Skip.objects.keeping(member)))
+
+
+def for_experts_alone(member: Member) -> Q:
+    """A condition on tasks: experts are asked, and the member is none."""
+    return Q(pk__in=()) if has_right(member, Right.REVIEW) else Q(expert_only=True)
 
 
 def for_others(member: Member) -> Q:
-    """A condition on tasks: others are asked, and not the member."""
-    return Q(pk__in=()) if has_right(member, Right.REVIEW) else Q(expert_only=True)
+    """A condition on tasks that wait to be labeled: others are asked, and not the member."""
+    assigned = AssignedTask.objects.live().filter(task=OuterRef("pk"))
+    return for_experts_alone(member) | Q(Exists(assigned.to_others(member)))
+
+
+def assigned_to(member: Member) -> Q:
+    """A condition on tasks: they are assigned to the member, or to those of the member's role."""
+    return Q(Exists(AssignedTask.objects.live().filter(task=OuterRef("pk")).to(member)))
 
 
 def waiting_for(member: Member) -> QuerySet[Task]:

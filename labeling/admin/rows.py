@@ -8,6 +8,8 @@ from labeling.models import (
     Annotation,
     ApiToken,
     Artifact,
+    AssignedTask,
+    Assignment,
     AuditDraw,
     AuditObservation,
     BenchmarkAnswer,
@@ -322,6 +324,19 @@ look_at(
     related=["draw", "policy", "label"],
     filters=["wrong", "current"],
 )
+look_at(
+    Assignment,
+    "project",
+    "member",
+    "role",
+    "count",
+    "given_by",
+    "created_at",
+    "expires_at",
+    "released_at",
+    related=["project", "member", "given_by"],
+)
+look_at(AssignedTask, "assignment", "task", "ended_at", project=TASK, related=["task"])
 look_at(Alarm, "project", "policy", "did", "created_at", "closed_at", related=["project", "policy"])
 look_at(
     SendBack,

@@ -8,6 +8,7 @@ from labeling.models.annotation import (
     Purpose,
     UnkReason,
 )
+from labeling.models.assignment import AssignedTask, Assignment
 from labeling.models.audit import Alarm, AuditObservation, SendBack, WeekProfile
 from labeling.models.benchmark import (
     BenchmarkAnswer,
@@ -69,6 +70,8 @@ __all__ = [
     "Answer",
     "ApiToken",
     "Artifact",
+    "AssignedTask",
+    "Assignment",
     "Assistance",
     "AuditDraw",
     "AuditObservation",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from labeling.access import ProjectRequest, Right, has_right, page
+from labeling.actions.assign import assign, release
 from labeling.actions.browse import Wanted, matching, walk
 from labeling.actions.errors import ActionRefused
 from labeling.actions.many import (
@@ -24,6 +25,7 @@ from labeling.actions.many import (
     reopen,
     send_to_expert,
 )
+from labeling.views.assignments import AssignForm
 from labeling.views.shell import shell
 from labeling.views.task_form import TaskFilterForm
 
@@ -36,6 +38,13 @@ class Deed:
     do: Callable[..., Done]
     title: Any
     words: Any
+    form: type[AssignForm] | None = None
+    """What else is asked before it is done."""
+
+
+def _assign(**given: Any) -> Done:
+    _assignment, done = assign(**given)
+    return done
 
 
 DEEDS = {
@@ -68,6 +77,22 @@ DEEDS = {
         gettext_lazy("Open to everybody"),
         gettext_lazy("Regular annotators are asked of these tasks again."),
     ),
+    "assign": Deed(
+        _assign,
+        gettext_lazy("Assign"),
+        gettext_lazy(
+            "These tasks come first to whom you choose, and to others only once they are released "
+            "or the time is over. Left as they are: tasks that wait for nobody, that are assigned "
+            "or in somebody else's hand, and what the person has answered, passed on or may not "
+            "answer."
+        ),
+        AssignForm,
+    ),
+    "release": Deed(
+        release,
+        gettext_lazy("Release"),
+        gettext_lazy("Whoever these tasks were assigned to: they are for everybody again."),
+    ),
 }
 
 
@@ -81,16 +106,15 @@ def act(request: ProjectRequest) -> HttpResponse:
     form = TaskFilterForm(request.GET, project=request.project)
     try:
         tasks = _chosen(request, form.wanted())
-        if request.POST.get("n") != str(len(tasks)):
-            content = {
-                "deed": deed,
-                "do": request.POST["do"],
-                "n": len(tasks),
-                "chosen": [] if "all" in request.POST else tasks,
-                "changed": "n" in request.POST,
-            }
-            return render(request, "labeling/many.html", shell(request, "tasks", **content))
-        done = deed.do(tasks=tasks, by=request.member)
+        confirmed = request.POST.get("n") == str(len(tasks))
+        more = None
+        if deed.form is not None:
+            more = deed.form(request.POST if confirmed else None, project=request.project)
+        if not confirmed or (more is not None and not more.is_valid()):
+            changed = "n" in request.POST and not confirmed
+            return _asked(request, deed, tasks, form=more, changed=changed)
+        given = more.given() if more is not None else {}
+        done = deed.do(tasks=tasks, by=request.member, **given)
     except ActionRefused as refused:
         messages.error(request, refused.message)
     else:
@@ -98,6 +122,17 @@ def act(request: ProjectRequest) -> HttpResponse:
     address = redirect("labeling:tasks", request.project.slug)
     address["Location"] += f"?{request.GET.urlencode()}" if request.GET else ""
     return address
+
+
+def _asked(request: ProjectRequest, deed: Deed, tasks: list[int], **content: Any) -> HttpResponse:
+    """The page that says how many it would be and waits for a yes."""
+    content |= {
+        "deed": deed,
+        "do": request.POST["do"],
+        "n": len(tasks),
+        "chosen": [] if "all" in request.POST else tasks,
+    }
+    return render(request, "labeling/many.html", shell(request, "tasks", **content))
 
 
 def _chosen(request: ProjectRequest, wanted: Wanted) -> list[int]:

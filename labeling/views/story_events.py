@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.models import Event, Question, Resolution, Source, Task, TaskStatus
+from labeling.models import Assignment, Event, Question, Resolution, Source, Task, TaskStatus
 from labeling.views.story_entry import Entry
 
 WITHDRAWN = {
@@ -129,7 +131,21 @@ def _opened(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, 
     return _("Opened to everybody again.")
 
 
+def _assigned(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    made = Assignment.objects.filter(pk=new.get("assignment")).select_related("member").first()
+    if made is None:
+        return _("Assigned.")
+    until = date_format(localtime(made.expires_at), "SHORT_DATETIME_FORMAT")
+    return _("Assigned to %(who)s until %(until)s.") % {"who": made.to, "until": until}
+
+
+def _released(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    return _("Released: whoever comes may answer it.")
+
+
 TOLD = {
+    "assigned": _assigned,
+    "released": _released,
     "kept_for_experts": _kept,
     "opened_to_everybody": _opened,
     "task_reopened": _reopened,

@@ -27,6 +27,7 @@ class TaskFilterForm(forms.Form):
     label = forms.TypedChoiceField(coerce=int, required=False, label=_("Label that stands"))
     source = forms.ChoiceField(required=False, label=_("How it came about"))
     annotator = forms.TypedChoiceField(coerce=int, required=False, label=_("Answered by"))
+    assigned = forms.TypedChoiceField(coerce=int, required=False, label=_("Assigned to"))
     policy = forms.TypedChoiceField(coerce=int, required=False, label=_("Decided by policy"))
     run = forms.IntegerField(
         min_value=1, max_value=LARGEST_ID, required=False, label=_("In run number")
@@ -44,6 +45,8 @@ class TaskFilterForm(forms.Form):
         self._offer("source", Source.choices)
         self._offer("hard", [("yes", _("yes")), ("no", _("no"))])
         self._offer("label", project.labels.order_by("name", "pk").values_list("pk", "name"))
+        present = project.members.present().order_by("name")
+        self._offer("assigned", ((one.pk, str(one)) for one in present))
         self._offer("annotator", ((one.pk, str(one)) for one in project.members.order_by("name")))
         versions = project.policies.order_by("-version").values_list("version", flat=True)
         self._offer("policy", ((number, f"v{number}") for number in versions))
@@ -69,6 +72,7 @@ class TaskFilterForm(forms.Form):
             run=given.get("run"),
             policy=given.get("policy") or None,
             hard=None if not hard else hard == "yes",
+            assigned=given.get("assigned") or None,
             expert_only=given.get("expert_only", False),
             flagged=given.get("flagged", False),
             machines=given.get("machines", False),

@@ -19,7 +19,7 @@ from labeling.access import ProjectRequest, Right, page
 from labeling.actions.answers import own_answers
 from labeling.actions.browse import COUNTED, Walk, Wanted, hidden_from, matching, walk
 from labeling.actions.lease import see_machines, see_machines_of
-from labeling.models import Annotation, Member, Purpose, Resolution, Source, Task
+from labeling.models import Annotation, AssignedTask, Member, Purpose, Resolution, Source, Task
 from labeling.views.language import language_of
 from labeling.views.panel import documents_of
 from labeling.views.shell import shell
@@ -41,6 +41,7 @@ class Row:
     names_label: bool
     """May the label that stands be read here, or is it a machine's and those are not shown?"""
     answers: int
+    assigned_to: str
 
 
 @page(Right.REVIEW)
@@ -100,15 +101,20 @@ def _rows(member: Member, ids: Sequence[int], wanted: Wanted) -> list[Row]:
         .select_related("prediction__label")
         .prefetch_related(Prefetch("resolutions", queryset=standing, to_attr="standing"))
     )
+    assigned = AssignedTask.objects.live().filter(task__in=ids).select_related("assignment__member")
+    holders = {one.task_id: one.assignment.to for one in assigned}
     answers = Annotation.objects.current().filter(task__in=ids, purpose=Purpose.LABEL).order_by()
     counts = dict(answers.values_list("task").annotate(n=Count("pk")))
-    rows = [_row(task, wanted, counts.get(task.pk, 0)) for task in shown.order_by("-pk")]
+    rows = [
+        _row(task, wanted, counts.get(task.pk, 0), holders.get(task.pk, ""))
+        for task in shown.order_by("-pk")
+    ]
     if wanted.shows_machines:
         see_machines_of(member=member, tasks=[row.task for row in rows if not row.withheld])
     return rows
 
 
-def _row(task: Any, wanted: Wanted, answers: int) -> Row:
+def _row(task: Any, wanted: Wanted, answers: int, assigned_to: str) -> Row:
     standing = task.standing[0] if task.standing else None
     return Row(
         task=task,
@@ -118,6 +124,7 @@ def _row(task: Any, wanted: Wanted, answers: int) -> Row:
         names_label=standing is not None
         and (wanted.shows_machines or standing.source not in BY_MACHINE),
         answers=answers,
+        assigned_to=assigned_to,
     )
 
 
@@ -151,7 +158,9 @@ def task_of(request: ProjectRequest, task_id: int) -> Any:
 def _whole(task: Task) -> dict[str, Any]:
     chain = task.resolutions.select_related("label", "member", "decision__policy", "original__task")
     resolutions = list(chain.prefetch_related("conf_labels").order_by("-pk"))
+    assigned = AssignedTask.objects.live().filter(task=task).select_related("assignment__member")
     return {
+        "assignment": next((one.assignment for one in assigned), None),
         "standing": next((one for one in resolutions if one.current), None),
         "chain": resolutions,
         "entries": story_of(task),

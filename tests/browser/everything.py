@@ -59,8 +59,8 @@ NAMES = (
 OF_REGULARS = frozenset({"own", "annotate", "history", "change", "guidelines", "bulk"})
 BARE = """
   overview annotate bulk guidelines edit_guidelines guideline_versions history adjudicate quality
-  classifier benchmark audit export import settings runs marks tasks people label_set add_label
-  import_labels own
+  classifier benchmark audit export import settings runs marks tasks assignments people label_set
+  add_label import_labels own
 """
 """Pages of a project whose address names nothing else."""
 WORDY = "My phone does not find the card since the update; I tried both slots and another phone. "

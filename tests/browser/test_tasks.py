@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from labeling.models import Member, Project, Task
+from labeling.actions.lease import next_tasks
+from labeling.models import AssignedTask, Member, Project, Task
+from tests.labeling.builders import make_member
 from tests.labeling.cast import deferred
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -68,6 +70,32 @@ def test_an_admin_keeps_ticked_tasks_for_experts_by_keyboard(
     page.keyboard.press("Enter")
     expect(page.locator(".found tr", has_text="took my money twice")).to_contain_text("for experts")
     assert [task.text for task in Task.objects.filter(expert_only=True)] == ["took my money twice"]
+
+
+def test_an_admin_assigns_tasks_and_releases_them_by_keyboard(
+    page: Page, project: Project, eve: Member
+) -> None:
+    Member.objects.filter(pk=eve.pk).update(role="admin")
+    bob = make_member(project, username="bob", name="Bob")
+    for text in ("my phone sees no card", "took my money twice"):
+        deferred(project, text=text)
+    page.goto("/p/heron/tasks/")
+    for key in ("j", "x"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Assign", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("For whom").focus()
+    page.keyboard.type("Bob")
+    page.get_by_role("button", name="Yes, for this 1 task").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".found tr", has_text="took my money twice")).to_contain_text("for Bob")
+    assert next_tasks(member=bob, count=1)[0].task.text == "took my money twice"
+    page.get_by_role("link", name="Assigned tasks").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Release").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".messages")).to_contain_text("1 task is released.")
+    assert not AssignedTask.objects.live().exists()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -21,6 +21,8 @@ from labeling.models import (
     Alarm,
     Annotation,
     ApiToken,
+    AssignedTask,
+    Assignment,
     AuditDraw,
     AuditObservation,
     BenchmarkAnswer,
@@ -152,6 +154,23 @@ def skip(**fields: Any) -> Callable[[Cast], object]:
         return Skip.objects.create(task=cast.task, revision=1, member=cast.member, **given)
 
     return make
+
+
+def assignment(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        return Assignment.objects.create(
+            project=cast.project,
+            given_by=cast.member,
+            expires_at=timezone.now(),
+            **_resolved(cast, fields),
+        )
+
+    return make
+
+
+def assigned_task(cast: Cast) -> object:
+    made = assignment(role="regular")(cast)
+    return AssignedTask.objects.create(assignment=made, task=cast.task)
 
 
 def flag(**fields: Any) -> Callable[[Cast], object]:
@@ -690,6 +709,13 @@ CASES: list[Case] = [
             outcome="kept",
         ),
     ),
+    ("assignment_to_a_member_or_a_role", assignment()),
+    ("assignment_to_a_member_or_a_role", assignment(role="king")),
+    (
+        "assignment_to_a_member_or_a_role",
+        assignment(role="regular", member=lambda c: c.member),
+    ),
+    ("assigned_once_at_a_time", twice(assigned_task)),
     ("skip_one_current", twice(skip())),
     ("skip_for_a_known_reason", skip(reason="bored")),
     ("skip_for_a_known_reason", skip(reason="later")),
