@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -134,3 +135,35 @@ def mail_server(url: str) -> dict[str, str | int | bool]:
         "EMAIL_USE_SSL": at_once,
         "EMAIL_USE_TLS": bool(parts.username) and not at_once,
     }
+
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def sign_in_provider(
+    env: Env, *, issuer: str, client_id: str, secret: str, name: str, domains: Sequence[str]
+) -> dict[str, Any]:
+    """allauth's description of the OpenID Connect provider that people may sign in with; empty
+    where none is named. Half of one is refused, and so is one that is asked in the clear."""
+    if not issuer:
+        if name or domains or client_id or secret:
+            env.problem("OIDC_ISSUER is not set; the other OIDC_ variables need it.")
+        return {}
+    issuer = issuer.rstrip("/")
+    for missing, value in (("OIDC_CLIENT_ID", client_id), ("OIDC_CLIENT_SECRET", secret)):
+        if not value:
+            env.problem(f"{missing} is not set; OIDC_ISSUER needs it.")
+    if urlsplit(issuer).scheme == "http" and urlsplit(issuer).hostname not in LOOPBACK:
+        env.problem("OIDC_ISSUER must start with https://; only a host on loopback may do without.")
+    app = {
+        "provider_id": "sso",
+        "name": name or urlsplit(issuer).hostname or "",
+        "client_id": client_id,
+        "secret": secret,
+        "settings": {
+            "server_url": issuer,
+            "oauth_pkce_enabled": True,
+            "email_domains": [domain.lstrip("@").casefold() for domain in domains],
+        },
+    }
+    return {"openid_connect": {"APPS": [app]}}

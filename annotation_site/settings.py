@@ -15,7 +15,7 @@ import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
 from annotation_site.embedded import file_broker, install_secret
-from annotation_site.env import Env, mail_server
+from annotation_site.env import Env, mail_server, sign_in_provider
 from annotation_site.logs import log_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,6 +55,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "django_htmx",
     "drf_spectacular",
@@ -242,6 +244,16 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_SESSION_REMEMBER = True
+# Another site may vouch for people, where the environment names one (docs/people.md).
+SOCIALACCOUNT_ADAPTER = "labeling.provider.ProviderAdapter"
+SOCIALACCOUNT_PROVIDERS = sign_in_provider(
+    env,
+    issuer=env.env_url("OIDC_ISSUER", schemes=("https", "http")),
+    client_id=env.env_str("OIDC_CLIENT_ID"),
+    secret=env.env_str("OIDC_CLIENT_SECRET"),
+    name=env.env_str("OIDC_NAME"),
+    domains=env.env_list("OIDC_EMAIL_DOMAINS"),
+)
 
 # Letters: smtp:// begins in the clear and turns to TLS before it signs in, smtps:// is TLS at once.
 # Without a server nothing is sent, and pages show what a letter would have said.

@@ -6,6 +6,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from labeling.api import health
+from labeling.views import provider
 
 # One way to sign in, so that attempts are counted wherever they are made.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -15,6 +16,13 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("admin/", admin.site.urls),
+    path("accounts/oidc/login/", provider.start, name="oidc_login"),
+    path(
+        "accounts/oidc/callback/",
+        provider.callback,
+        {"provider_id": "sso"},
+        name="openid_connect_callback",  # as allauth calls it
+    ),
     path("accounts/", include("allauth.account.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from annotation_site.env import Env, mail_server
+from annotation_site.env import Env, mail_server, sign_in_provider
 
 HERE = Path(__file__).parent
 
@@ -123,3 +124,44 @@ def test_a_mail_server_is_read_from_its_url(url: str, port: int, tls: bool, ssl:
     if "@" in url:
         assert found["EMAIL_HOST_USER"] == "me@example.org"
         assert found["EMAIL_HOST_PASSWORD"] == "p/w"
+
+
+OIDC: dict[str, Any] = {
+    "issuer": "https://id.example.org/realm/",
+    "client_id": "us",
+    "secret": "hidden",
+    "name": "",
+    "domains": (),
+}
+
+
+def test_a_provider_is_described_to_allauth() -> None:
+    env = Env({})
+    described = sign_in_provider(env, **OIDC)
+    [app] = described["openid_connect"]["APPS"]
+    assert env.problems == []
+    assert (app["name"], app["client_id"], app["secret"]) == ("id.example.org", "us", "hidden")
+    assert app["settings"]["server_url"] == "https://id.example.org/realm"
+    assert app["settings"]["oauth_pkce_enabled"] is True
+    nothing = dict.fromkeys(OIDC, "") | {"domains": ()}
+    assert sign_in_provider(env, **nothing) == {}
+    assert env.problems == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"issuer": ""}, "OIDC_ISSUER is not set"),
+        ({"issuer": "", "client_id": "", "secret": "", "name": "x"}, "OIDC_ISSUER is not set"),
+        ({"secret": ""}, "OIDC_CLIENT_SECRET is not set"),
+        ({"client_id": ""}, "OIDC_CLIENT_ID is not set"),
+        ({"issuer": "http://id.example.org"}, "must start with https://"),
+    ],
+)
+def test_half_a_provider_is_refused(given: dict[str, Any], sentence: str) -> None:
+    env = Env({})
+    sign_in_provider(env, **OIDC | given)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        env.refuse_if_wrong()
+    assert sentence in str(refused.value)
+    assert "hidden" not in str(refused.value)

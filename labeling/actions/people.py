@@ -133,9 +133,13 @@ def accept_invitation(*, secret: str, user: User) -> Member:
         raise ActionRefused(
             _("This invitation is for another e-mail address than that of your account.")
         )
-    project = invitation.project
-    if Member.objects.present().filter(project=project, user=user).exists():
+    if Member.objects.present().filter(project=invitation.project, user=user).exists():
         raise Conflict(_("You are in this project already."))
+    return _let_in(invitation, user)
+
+
+def _let_in(invitation: Invitation, user: User) -> Member:
+    project = invitation.project
     member = add_member(project=project, user=user, role=invitation.role, by=invitation.invited_by)
     unused = Invitation.objects.filter(
         pk=invitation.pk, accepted_at__isnull=True, revoked_at__isnull=True
@@ -144,6 +148,32 @@ def accept_invitation(*, secret: str, user: User) -> Member:
         raise ActionRefused(invitation_is_gone())
     record(project, member, "invitation_accepted", invitation, new={"role": invitation.role})
     return member
+
+
+@transaction.atomic
+def accept_invitations_to(*, user: User) -> list[Member]:
+    """Let `user`, who has proved to own their e-mail address, into every project that has an open
+    invitation for it."""
+    named = Invitation.objects.select_for_update().filter(
+        pk__in=Invitation.objects.open().filter(email__iexact=user.email).values("pk")
+    )
+    theirs = [
+        invitation
+        for invitation in named.select_related("project", "invited_by").order_by("pk")
+        if invitation.email.casefold() == user.email.casefold()
+    ]
+    newest = {invitation.project_id: invitation for invitation in theirs}
+    return [_let_in(invitation, user) for invitation in newest.values()]
+
+
+@transaction.atomic
+def end_unproved_access(*, user: User) -> None:
+    """End every way into the account that somebody may have who only wrote the address of another
+    on it: its password, its sessions and its tokens."""
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    user.api_tokens.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
+    end_sessions(user=user)
 
 
 def invitation_is_gone() -> str:

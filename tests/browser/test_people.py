@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import LazySettings
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from labeling.actions.people import invite
 from labeling.models import Member, Project
+from tests.oidc import running_provider, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -56,3 +59,32 @@ def test_an_admin_invites_and_the_invited_make_an_account(
     press(page, "button", "End the membership")
     expect(page.get_by_text("nora has left the project")).to_be_visible()
     expect(page.get_by_role("heading", name="Who has left")).to_be_visible()
+
+
+def test_the_invited_come_in_by_another_site(
+    browser: Browser,
+    live_server: LiveServer,
+    settings: LazySettings,
+    project: Project,
+    ann: Member,
+) -> None:
+    invite(project=project, role="expert", by=ann, email="nora@heron.example")
+    context = browser.new_context(base_url=live_server.url, locale="en-US")
+    guest = context.new_page()
+    with running_provider() as provider:
+        use(settings, provider.url)
+        provider.say("n1", email="nora@heron.example", email_verified=True)
+        provider.say("n2", email="eve@heron.example", email_verified=True)
+        for who in ("n2", "n1"):
+            guest.goto("/accounts/login/")
+            press(guest, "link", "Sign in with Heron ID")
+            guest.get_by_placeholder("sub").focus()
+            guest.keyboard.type(who)
+            guest.keyboard.press("Enter")
+            if who == "n2":
+                expect(guest.get_by_role("alert")).to_contain_text("no invitation")
+                press(guest, "link", "Back to signing in")
+                expect(guest.get_by_label("Login")).to_be_visible()
+        expect(guest.get_by_role("link", name="Heron", exact=True)).to_be_visible()
+        expect(guest.get_by_text("Welcome to the project")).to_be_visible()
+    context.close()
