@@ -41,6 +41,7 @@ SETTINGS = (
     "allow_bulk",
     "resolve_duplicates",
     "lease_minutes",
+    "daily_goal",
     "audit_share",
     "audit_check_share",
     "audit_days",

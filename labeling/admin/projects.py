@@ -104,10 +104,12 @@ class MemberAdmin(ProjectAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         if obj is None:
             return ["project", "username", "role", "name"]
-        return ["project", "name", "role", "is_simulated", "joined_at", "left_at"]
+        return ["role", *self.get_readonly_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [] if obj is None else ["project", "name", "is_simulated", "joined_at", "left_at"]
+        if obj is None:
+            return []
+        return ["project", "name", "is_simulated", "daily_goal", "joined_at", "left_at"]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

@@ -21,6 +21,8 @@ class User(AbstractUser):
 
     # Chosen on any page, for browsers that hold no cookie yet; empty: as the browser wishes.
     language = models.CharField(_("language of the pages"), max_length=10, blank=True)
+    # When the person's day begins; empty: when the site's does.
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
 
 
 class Role(models.TextChoices):
@@ -54,6 +56,10 @@ class RetrievalQuery(models.TextChoices):
 
     TEXT = "text", _("the text")
     LABELS = "labels", _("the candidates' names and descriptions")
+
+
+MOST_A_DAY = 10_000
+"""The largest goal of a day."""
 
 
 def share_field(default: float, help_text: _StrOrPromise) -> models.FloatField[float, float]:
@@ -147,6 +153,11 @@ class Project(models.Model):
     )
     lease_minutes = models.PositiveSmallIntegerField(
         default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
+    )
+    daily_goal = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MOST_A_DAY)],
+        help_text=_("Answers of a member a day; 0: no goal."),
     )
     audit_share = share_field(0.05, _("Share of accepted tasks drawn for a blind audit."))
     audit_check_share = models.FloatField(
@@ -262,6 +273,9 @@ class Project(models.Model):
                 name="project_hourly_rate_not_negative",
             ),
             models.CheckConstraint(
+                condition=Q(daily_goal__lte=MOST_A_DAY), name="project_daily_goal_in_range"
+            ),
+            models.CheckConstraint(
                 condition=Q(audit_check_share__gte=0.05, audit_check_share__lte=1.0),
                 name="project_audit_check_share_in_range",
             ),
@@ -312,6 +326,12 @@ class Member(models.Model):
     is_simulated = models.BooleanField(
         default=False, help_text=_("A program that answers like a person, for demonstrations.")
     )
+    daily_goal = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MOST_A_DAY)],
+        help_text=_("In place of the project's; 0: no goal."),
+    )
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     left_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -326,6 +346,10 @@ class Member(models.Model):
                 name="member_once_per_project",
             ),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+            models.CheckConstraint(
+                condition=Q(daily_goal__isnull=True) | Q(daily_goal__lte=MOST_A_DAY),
+                name="member_daily_goal_in_range",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from labeling.access import ProjectRequest, Right, page
+from labeling.actions.errors import ActionRefused
+from labeling.actions.goals import set_time_zone, today_of
 from labeling.quality.own import LEAST, LEAST_GOLD, own_report
 from labeling.views.shell import shell
 
@@ -19,7 +26,23 @@ def own(request: ProjectRequest) -> HttpResponse:
     """The figures of the member against the team's spread, with nobody else's name."""
     content = {
         "report": own_report(request.member),
+        "today": today_of(request.member),
+        "zones": sorted(zone for zone in available_timezones() if "/" in zone),
+        "site_zone": settings.TIME_ZONE,
         "least": LEAST,
         "least_gold": LEAST_GOLD,
     }
     return render(request, "labeling/own.html", shell(request, "history", **content))
+
+
+@page(Right.ANNOTATE)
+@require_POST
+def time_zone(request: ProjectRequest) -> HttpResponse:
+    """Say when the member's day begins, in all their projects."""
+    try:
+        set_time_zone(user=request.user, name=request.POST.get("zone", ""))
+    except ActionRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, _("Your day begins as you wish."))
+    return redirect("labeling:own", slug=request.project.slug)

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labeling.access import ProjectRequest, Right, page
 from labeling.actions import people as actions
 from labeling.actions.errors import ActionRefused
+from labeling.actions.goals import set_goal
 from labeling.letters import can_send, send_invitation
 from labeling.models import Annotation, Invitation, Member, Project, Purpose, Role
 from labeling.views.shell import shell
@@ -40,6 +41,10 @@ class InviteForm(forms.Form):
     days = forms.IntegerField(
         min_value=1, max_value=90, initial=14, label=gettext_lazy("Good for, in days")
     )
+
+
+class GoalForm(forms.Form):
+    goal = forms.IntegerField(required=False)
 
 
 @page(Right.MANAGE)
@@ -99,6 +104,21 @@ def role(request: ProjectRequest, member_id: int) -> HttpResponse:
         actions.change_role(member=member, role=wanted, by=request.member)
         said = _("%(name)s has the role “%(role)s” now.")
         return said % {"name": member.name, "role": member.get_role_display()}
+
+    return _act(request, change)
+
+
+@page(Right.MANAGE)
+@require_POST
+def goal(request: ProjectRequest, member_id: int) -> HttpResponse:
+    """Give a member a goal of a day of their own, or with an empty field the project's."""
+    member, form = _member(request, member_id), GoalForm(request.POST)
+
+    def change() -> str:
+        if not form.is_valid():
+            raise ActionRefused(_("A goal is a whole number, or empty for the project's."))
+        set_goal(member=member, goal=form.cleaned_data["goal"], by=request.member)
+        return _("The goal of %(name)s is changed.") % {"name": member.name}
 
     return _act(request, change)
 

@@ -103,6 +103,12 @@ GROUPS = (
                 _("How long a task is kept for who has it in hand."),
                 words.lease,
             ),
+            Setting(
+                "daily_goal",
+                _("Goal of a day"),
+                _("Answers of one person; 0 for none. Members may have another one."),
+                words.daily_goal,
+            ),
         ),
     ),
     Group(

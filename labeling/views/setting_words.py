@@ -53,6 +53,16 @@ def confirm(project: Project) -> str:
     return _("A key answers at once; the last answers can be taken back.")
 
 
+def daily_goal(project: Project) -> str:
+    if not project.daily_goal:
+        return _("Nobody is shown a goal, but for members who have their own.")
+    return ngettext(
+        "People see how far they are towards %(n)d answer a day.",
+        "People see how far they are towards %(n)d answers a day.",
+        project.daily_goal,
+    ) % {"n": project.daily_goal}
+
+
 def duplicates(project: Project) -> str:
     if project.resolve_duplicates:
         return _("Texts that are the same are labeled once.")

@@ -12,6 +12,7 @@ from django.db.models import Count, F, Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labeling.actions.goals import today_of
 from labeling.actions.lease import next_tasks
 from labeling.actions.queues import for_others, left_for
 from labeling.models import Annotation, Lease, Member, Purpose, Skip, Task, TaskStatus
@@ -56,13 +57,12 @@ def _panel(lease: Lease, chosen: str = "") -> Panel:
 
 def _progress(member: Member) -> dict[str, Any]:
     """Done today, left for this member, and seconds a task over the last answers."""
-    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     mine = member.annotations.current().filter(purpose__in=Purpose.queued())
     recent = mine.filter(seconds__isnull=False).order_by("-pk")
     seconds = [value for value in recent.values_list("seconds", flat=True)[:PACE_OVER] if value]
     left = _left(member)
     return {
-        "today": mine.filter(created_at__gte=today).count(),
+        "today": today_of(member),
         "left": min(left, COUNT_UP_TO),
         "more": left > COUNT_UP_TO,
         "pace": statistics.median(seconds) if seconds else None,

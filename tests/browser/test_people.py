@@ -9,6 +9,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from labeling.actions.people import invite
 from labeling.models import Member, Project
+from tests.labeling.builders import make_task
 from tests.oidc import running_provider, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -88,3 +89,27 @@ def test_the_invited_come_in_by_another_site(
         expect(guest.get_by_role("link", name="Heron", exact=True)).to_be_visible()
         expect(guest.get_by_text("Welcome to the project")).to_be_visible()
     context.close()
+
+
+def test_an_admin_gives_a_goal_and_the_member_sees_how_far_it_is(
+    page: Page, browser: Browser, live_server: LiveServer, project: Project, ann: Member
+) -> None:
+    Member.objects.filter(pk=ann.pk).update(role="admin")
+    make_task(project, status="deferred")
+    page.goto("/p/heron/people/")
+    page.get_by_label("Goal of a day of ann").focus()
+    page.keyboard.type("34")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The goal of ann is changed.")).to_be_visible()
+    page.goto("/p/heron/annotate/")
+    expect(page.locator("#numbers")).to_contain_text("0 of 34 today")
+    page.keyboard.press("0")
+    page.keyboard.press("1")
+    expect(page.locator("#numbers")).to_contain_text("1 of 34 today")
+    page.goto("/p/heron/me/")
+    expect(page.get_by_text("1 of 34 today")).to_be_visible()
+    page.get_by_label("At midnight in the time zone").focus()
+    page.keyboard.type("Asia/Shang")
+    press(page, "button", "Save")
+    expect(page.get_by_text("Your day begins as you wish.")).to_be_visible()
+    expect(page.get_by_label("At midnight in the time zone")).to_have_value("Asia/Shanghai")

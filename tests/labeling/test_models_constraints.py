@@ -624,6 +624,8 @@ CASES: list[Case] = [
         "benchmark_reference_label_iff_label",
         lambda c: make_benchmark_item(c.task, reference="unk", reference_label=c.label),
     ),
+    ("project_daily_goal_in_range", change(Project, daily_goal=10_001)),
+    ("member_daily_goal_in_range", change(Member, daily_goal=10_001)),
     ("project_audit_check_share_in_range", change(Project, audit_check_share=0.01)),
     ("project_monitor_delta_in_range", change(Project, monitor_delta=0.0)),
     ("audit_check_probability_positive", lambda c: audit_draw(check_probability=0.0)(c)),
