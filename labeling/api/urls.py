@@ -59,5 +59,6 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}/snapshots/", snapshots.SnapshotsView.as_view()),
     path(f"{PROJECT}/snapshots/<int:number>/", snapshots.SnapshotView.as_view()),
     path(f"{PROJECT}/snapshots/<int:number>/download/", snapshots.SnapshotDownloadView.as_view()),
+    path(f"{PROJECT}/snapshots/<int:number>/changes/", snapshots.SnapshotChangesView.as_view()),
     re_path("", nothing_here),
 ]

@@ -107,8 +107,9 @@ def checked_lines(snapshot: Snapshot) -> Iterator[Line]:
 
     Raises SnapshotDamaged before the first line. The file is read twice, and held never.
     """
-    handle = _open_checked(snapshot)
-    return _lines(handle)
+    lines = _lines(_open_checked(snapshot))
+    next(lines)  # into the block that closes the file, even if nobody reads on
+    return (line for line in lines if line is not None)
 
 
 def _open_checked(snapshot: Snapshot) -> BinaryIO:
@@ -135,8 +136,9 @@ def _open_checked(snapshot: Snapshot) -> BinaryIO:
     return handle
 
 
-def _lines(handle: BinaryIO) -> Iterator[Line]:
+def _lines(handle: BinaryIO) -> Iterator[Line | None]:
     with handle, gzip.GzipFile(fileobj=handle, mode="rb") as packed:
+        yield None
         for line in packed:
             yield json.loads(line)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django import forms
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from labeling.access import Right, page
 from labeling.formats.selection import SelectionForm
+from labeling.formats.sending import sent
 from labeling.formats.writers import FORMATS, download
 from labeling.views.shell import PageRequest, shell
 
@@ -84,11 +85,7 @@ def export(request: PageRequest) -> HttpResponseBase:
     kind = form.cleaned_data["format"]
     raw, split = form.cleaned_data["raw"], form.split_of()
     file = download(request.project, selection, kind, raw=raw, split=split)
-    return StreamingHttpResponse(
-        file.blocks,
-        content_type=file.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{file.name}"'},
-    )
+    return sent(file)
 
 
 def _shown(

@@ -15,7 +15,9 @@ from labeling.actions.lease import next_task
 from labeling.actions.monitor import check_policies
 from labeling.actions.people import invite
 from labeling.actions.projects import create_token
+from labeling.actions.snapshots import ask_snapshot, make_snapshot
 from labeling.actions.tally import tally_runs
+from labeling.formats.selection import SelectionForm
 from labeling.models import (
     Annotation,
     Artifact,
@@ -30,6 +32,7 @@ from labeling.models import (
     Resolution,
     Retrieved,
     Run,
+    Snapshot,
     Task,
     User,
     Validator,
@@ -60,7 +63,7 @@ OF_REGULARS = frozenset({"own", "annotate", "history", "change", "guidelines", "
 BARE = """
   overview annotate bulk guidelines edit_guidelines guideline_versions history adjudicate quality
   classifier benchmark audit export import settings runs marks tasks assignments people label_set
-  add_label import_labels own
+  add_label import_labels own snapshots new_snapshot
 """
 """Pages of a project whose address names nothing else."""
 WORDY = "My phone does not find the card since the update; I tried both slots and another phone. "
@@ -105,6 +108,7 @@ def make_everything() -> Everything:
     create_token(user=user_of(admin), name="nightly import", scopes=["read"])
     next_task(member=ann)
     changed = Annotation.objects.filter(member=ann, purpose="label").earliest("pk")
+    _keep_snapshots(project, admin)
     roles = {"admin": admin, "expert": expert, "regular": ann}
     return Everything(
         project=project,
@@ -113,6 +117,7 @@ def make_everything() -> Everything:
             **_pages(project, scene.run, task, preview, changed),
             "import_look": ("admin", _upload(project, admin)),
             "invitation": ("", _invitation(project, admin)),
+            "snapshot_changes": ("admin", _changes(project)),
         },
     )
 
@@ -246,6 +251,24 @@ def _upload(project: Project, admin: Member) -> str:
     return str(answer["Location"])
 
 
+def _keep_snapshots(project: Project, admin: Member) -> None:
+    """Two that differ, the second with an erased text, and one that waits."""
+    for note, choices in (("before", {"status": "resolved"}), ("for the training of December", {})):
+        form = SelectionForm(choices, project=project)
+        assert form.is_valid()
+        made = make_snapshot(ask_snapshot(form=form, note=note, by=admin).pk)
+    assert made is not None
+    rewrite = {"at": "2026-11-26T09:00:00", "reason": "The customer asked for it.", "rows": 1}
+    rewrite |= {"old_sha256": "0" * 64, "sha256": made.sha256}
+    Snapshot.objects.filter(pk=made.pk).update(rewrites=[rewrite], erased=1)
+    ask_snapshot(form=form, note="", by=admin)
+
+
+def _changes(project: Project) -> str:
+    path = reverse("labeling:snapshot_changes", args=(project.slug, 2))
+    return f"{path}?since=1"
+
+
 def _invitation(project: Project, admin: Member) -> str:
     """A way in for a stranger; another one stands open in the list of people."""
     invite(project=project, role="expert", by=admin, email="somebody@example.org")
@@ -266,6 +289,7 @@ def _pages(
         "task": (task.pk,),
         "override": (settled.pk,),
         "change": (changed.pk,),
+        "snapshot": (2,),
     }
     of_admin: dict[str, tuple[object, ...]] = {
         **dict.fromkeys(("reranker", "prompts", "validators", "validators_compare", "tuning"), ()),

@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 WIDTHS = (1280, 390)
-FRAGMENTS = frozenset({"labels", "labeling_project_validators_progress"})
-"""Routes whose answer to GET is a part of a page that is visited."""
+FRAGMENTS = frozenset({"labels", "labeling_project_validators_progress", "snapshot_download"})
+"""Routes whose answer to GET is a part of a page that is visited, or a file."""
 DARK = {"ru": ["color-contrast"]}
 """The language whose pages are looked at in dark, and which rules may then judge otherwise."""
 OWN_ADMIN = re.compile(r"labeling_project_(?!add|change|delete|history)")

@@ -60,6 +60,7 @@ CONTRACT = {
     "/projects/{slug}/snapshots/": {"get", "post"},
     "/projects/{slug}/snapshots/{number}/": {"get"},
     "/projects/{slug}/snapshots/{number}/download/": {"get"},
+    "/projects/{slug}/snapshots/{number}/changes/": {"get"},
 }
 
 

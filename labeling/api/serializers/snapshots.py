@@ -9,6 +9,14 @@ from rest_framework import serializers
 
 from labeling.models import Snapshot
 
+_SIDE = {
+    "revision": 1,
+    "outcome": "label",
+    "conf_labels": [],
+    "unk_reason": None,
+    "status": "resolved",
+}
+
 
 class RewriteSerializer(serializers.Serializer[Any]):
     """Texts were erased from the file: the one way in which it ever changes."""
@@ -92,3 +100,64 @@ class SnapshotSerializer(serializers.ModelSerializer[Snapshot]):
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
     def get_labels(self, snapshot: Snapshot) -> dict[str, str]:
         return dict(snapshot.labels)
+
+
+class SideSerializer(serializers.Serializer[Any]):
+    """A task in one of two snapshots."""
+
+    revision = serializers.IntegerField()
+    label_key = serializers.CharField(allow_null=True)
+    outcome = serializers.CharField(allow_null=True)
+    conf_labels = serializers.ListField(child=serializers.CharField())
+    unk_reason = serializers.CharField(allow_null=True)
+    status = serializers.CharField()
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # of that name
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    external_id = serializers.CharField()
+    changes = serializers.ListField(child=serializers.CharField())
+    before = SideSerializer(allow_null=True, help_text="Null where the task was not there.")
+    after = SideSerializer(allow_null=True, help_text="Null where it is there no more.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "One label changed",
+            value={
+                "since": 1,
+                "snapshot": 2,
+                "changes": [
+                    {
+                        "external_id": "chat/1",
+                        "changes": ["label", "source"],
+                        "before": _SIDE | {"label_key": "fee", "source": "auto"},
+                        "after": _SIDE | {"label_key": "card_lost", "source": "override"},
+                    }
+                ],
+                "counts": {
+                    "same": 1249,
+                    "added": 0,
+                    "removed": 0,
+                    "label": 1,
+                    "status": 0,
+                    "source": 1,
+                    "text": 0,
+                    "erased": 0,
+                },
+            },
+            response_only=True,
+        )
+    ]
+)
+class SnapshotChangesSerializer(serializers.Serializer[Any]):
+    """What differs between two snapshots."""
+
+    since = serializers.IntegerField()
+    snapshot = serializers.IntegerField()
+    changes = ChangeSerializer(many=True)
+    counts = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="Tasks by what changed, and `same`; `erased` ones are not among the changes.",
+    )

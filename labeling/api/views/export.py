@@ -14,7 +14,8 @@ from labeling.access import Right
 from labeling.api.base import ProjectEndpoint, StrictSerializer
 from labeling.api.schema import answers
 from labeling.formats.selection import SelectionForm
-from labeling.formats.writers import FORMATS, Download, download
+from labeling.formats.sending import sent
+from labeling.formats.writers import FORMATS, download
 from labeling.models import Project, Source, TaskStatus
 
 FILES: dict[Any, Any] = {
@@ -102,12 +103,3 @@ class ExportView(ProjectEndpoint):
                 split=form.split_of(),
             )
         )
-
-
-def sent(file: Download) -> StreamingHttpResponse:
-    """The file as a response that is never held whole."""
-    return StreamingHttpResponse(
-        file.blocks,
-        content_type=file.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{file.name}"'},
-    )

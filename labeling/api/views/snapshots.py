@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from django.http import Http404, StreamingHttpResponse
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_serializer,
+)
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,10 +26,12 @@ from labeling.api.base import (
     read_query,
 )
 from labeling.api.schema import answers
-from labeling.api.serializers.snapshots import SnapshotSerializer
-from labeling.api.views.export import FILES, ExportQuerySerializer, checked_form, sent
+from labeling.api.serializers.snapshots import SnapshotChangesSerializer, SnapshotSerializer
+from labeling.api.views.export import FILES, ExportQuerySerializer, checked_form
 from labeling.api.views.pages import PAGE_PARAMETERS, paged
+from labeling.formats.sending import sent
 from labeling.formats.snapshot import snapshot_download
+from labeling.formats.snapshot_diff import changes_download
 from labeling.formats.writers import FORMATS
 from labeling.models import Project, Snapshot
 
@@ -124,3 +132,38 @@ class SnapshotDownloadView(ProjectEndpoint):
         wanted = read_query(DownloadQuery, request)
         snapshot = kept_snapshot(snapshot_of(self.project, number))
         return sent(snapshot_download(snapshot, wanted["format"], raw=wanted["raw"]))
+
+
+class ChangesQuery(StrictSerializer):
+    since = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    format = serializers.ChoiceField(["json", "csv"], default="json")
+
+
+class SnapshotChangesView(ProjectEndpoint):
+    required = {"GET": Right.EXPORT}
+
+    @extend_schema(
+        operation_id="snapshots_changes",
+        parameters=[
+            OpenApiParameter("since", int, required=True, description="Number of the earlier one."),
+            OpenApiParameter("format", str, enum=["json", "csv"], default="json"),
+        ],
+        responses=answers(
+            {
+                (200, "application/json"): SnapshotChangesSerializer,
+                (200, "text/csv"): OpenApiTypes.STR,
+            },
+            400,
+            404,
+            409,
+            422,
+        ),
+        tags=["export"],
+    )
+    def get(self, request: Request, slug: str, number: int) -> StreamingHttpResponse:
+        """What differs from an earlier snapshot, task by task; as JSON with the counts at the end.
+        Both files are checked first, and none is held whole."""
+        wanted = read_query(ChangesQuery, request)
+        before = kept_snapshot(snapshot_of(self.project, wanted["since"]))
+        after = kept_snapshot(snapshot_of(self.project, number))
+        return sent(changes_download(before, after, wanted["format"]))
