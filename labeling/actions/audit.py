@@ -19,6 +19,7 @@ from labeling import dispatch
 from labeling.access import Right, has_right
 from labeling.actions.answers import agrees
 from labeling.actions.errors import ActionRefused, Conflict
+from labeling.actions.picked import picks_of, take_back_pick_answer, take_pick_answer
 from labeling.actions.pool import pool_draws_of, take_back_pool_answer, take_pool_answer
 from labeling.actions.queues import audits_for
 from labeling.actions.resolve import reinstate, resolve, withdraw
@@ -42,15 +43,16 @@ def check_audit(member: Member, task: Task, question: str) -> None:
         raise ActionRefused(_("An audit asks which label holds."))
     if _answered_by(member, task) or audits_for(member).filter(pk=task.pk).exists():
         return
-    pools = pool_draws_of(task)
-    if pools.filter(annotation__member=member).exists():
+    pools, picks = pool_draws_of(task), picks_of(task)
+    if any(some.filter(annotation__member=member).exists() for some in (pools, picks)):
         return
     draws = AuditDraw.objects.filter(task=task, revision=task.revision)
     before = Annotation.objects.filter(member=member, task=task, purpose=Purpose.AUDIT)
-    waits = any(some.filter(answered_at__isnull=True).exists() for some in (draws, pools))
+    asked = (draws, pools, picks)
+    waits = any(some.filter(answered_at__isnull=True).exists() for some in asked)
     if waits and before.exists():
         return  # an answer that was taken back is given anew
-    if any(some.filter(answered_at__isnull=False).exists() for some in (draws, pools)):
+    if any(some.filter(answered_at__isnull=False).exists() for some in asked):
         raise Conflict(_("Somebody else has answered this one meanwhile."))
     raise Conflict(_("No audit of this task waits for your answer."))
 
@@ -80,6 +82,7 @@ def take_answer(annotation: Annotation) -> None:
             _answer_first(draw, annotation)
     if expert:
         take_pool_answer(annotation)
+        take_pick_answer(annotation)
         _correct(task, annotation, list(draws.values()))
 
 
@@ -157,7 +160,11 @@ def _undo_correction(task: Task, member: Member, draws: Sequence[AuditDraw]) -> 
             revision=task.revision,
             source=Source.AUTO,
         )
-        .filter(Q(decision__in=[draw.decision_id for draw in draws]) | Q(pool_draws__isnull=False))
+        .filter(
+            Q(decision__in=[draw.decision_id for draw in draws])
+            | Q(decision__audit_pick__isnull=False)
+            | Q(pool_draws__isnull=False)
+        )
         .order_by("-pk")
         .first()
     )
@@ -178,4 +185,5 @@ def take_back_answer(annotation: Annotation) -> None:
             draw.first_answer, draw.answered_at = None, None
         draw.save(update_fields=["first_answer", "answered_at"])
     take_back_pool_answer(annotation)
+    take_back_pick_answer(annotation)
     _undo_correction(task, member, draws)

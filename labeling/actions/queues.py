@@ -17,6 +17,7 @@ from labeling.models import (
     AssignedTask,
     Assistance,
     AuditDraw,
+    AuditPick,
     BenchmarkAnswer,
     BenchmarkItem,
     Lease,
@@ -93,7 +94,8 @@ def _own_answers(member: Member) -> QuerySet[Annotation]:
 def audits_for(member: Member) -> QuerySet[Task]:
     """Tasks with an audit that wants the member's answer, on which the member never acted: a
     regular annotator's first where the policy's audits begin so, then an expert's. What has waited
-    for too long goes to an expert at once, and so do draws of frozen pools, in their order."""
+    for too long goes to an expert at once, and so do what was picked by hand and draws of frozen
+    pools, these in their order."""
     open_draws = AuditDraw.objects.filter(
         task__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
     )
@@ -118,7 +120,11 @@ def _audits_and_pools(expert: Member, open_draws: QuerySet[AuditDraw]) -> QueryS
         pool__certified_at__isnull=True,
         answered_at__isnull=True,
     )
-    tasks = Task.objects.filter(Q(pk__in=open_draws.values("task")) | Exists(pools))
+    picks = AuditPick.objects.waiting().filter(
+        task__project_id=expert.project_id, revision=F("task__revision")
+    )
+    chosen = Q(pk__in=open_draws.values("task")) | Q(pk__in=picks.values("task"))
+    tasks = Task.objects.filter(chosen | Exists(pools))
     tasks = tasks.filter(project_id=expert.project_id)
     place = Subquery(pools.order_by("place").values("place")[:1])
     return untouched(tasks, expert).order_by(place.asc(nulls_first=True), "pk")

@@ -27,6 +27,7 @@ from labeling.actions.taxonomy import MAX_EXAMPLES, LabelSpec, current_specs, se
 from labeling.models import (
     Annotation,
     AuditDraw,
+    AuditPick,
     BenchmarkAnswer,
     BenchmarkItem,
     Event,
@@ -91,7 +92,9 @@ def merge_labels(*, labels: Sequence[Label], into: Label, by: Member) -> Taxonom
     _map_resolutions(labels, into, by)
     tasks = _map_answers(labels, into, by)
     items = _map_benchmark(labels, into, by)
-    AuditDraw.objects.filter(label__in=labels, answered_at__isnull=True).update(label=into)
+    for model in (AuditDraw, AuditPick):
+        waiting = model._default_manager.filter(label__in=labels, answered_at__isnull=True)
+        waiting.update(label=into)
     asked = Task.objects.filter(asked_label__in=labels).exclude(status=TaskStatus.RESOLVED)
     asked.update(asked_label=into)
     _settle(tasks, items, by)

@@ -12,6 +12,7 @@ from labeling.models import (
     Assignment,
     AuditDraw,
     AuditObservation,
+    AuditPick,
     BenchmarkAnswer,
     BenchmarkDraw,
     BenchmarkItem,
@@ -337,6 +338,18 @@ look_at(
     related=["project", "member", "given_by"],
 )
 look_at(AssignedTask, "assignment", "task", "ended_at", project=TASK, related=["task"])
+look_at(
+    AuditPick,
+    "task",
+    "label",
+    "picked_by",
+    "wrong",
+    "created_at",
+    "answered_at",
+    project=TASK,
+    related=["task", "label", "picked_by"],
+    filters=["wrong"],
+)
 look_at(Alarm, "project", "policy", "did", "created_at", "closed_at", related=["project", "policy"])
 look_at(
     SendBack,

@@ -4,23 +4,27 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0028_what_reasons_took'),
+        ("labeling", "0028_what_reasons_took"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='task',
-            name='task_queue',
+            model_name="task",
+            name="task_queue",
         ),
         migrations.AddField(
-            model_name='task',
-            name='expert_only',
-            field=models.BooleanField(default=False, help_text='Regular annotators are not asked, only experts and admins.'),
+            model_name="task",
+            name="expert_only",
+            field=models.BooleanField(
+                default=False,
+                help_text="Regular annotators are not asked, only experts and admins.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['project', 'status', '-priority', 'id', 'expert_only'], name='task_queue'),
+            model_name="task",
+            index=models.Index(
+                fields=["project", "status", "-priority", "id", "expert_only"], name="task_queue"
+            ),
         ),
     ]

@@ -5,33 +5,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0031_assigned_tasks'),
+        ("labeling", "0031_assigned_tasks"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='member',
-            name='daily_goal',
-            field=models.PositiveSmallIntegerField(blank=True, help_text="In place of the project's; 0: no goal.", null=True, validators=[django.core.validators.MaxValueValidator(10000)]),
+            model_name="member",
+            name="daily_goal",
+            field=models.PositiveSmallIntegerField(
+                blank=True,
+                help_text="In place of the project's; 0: no goal.",
+                null=True,
+                validators=[django.core.validators.MaxValueValidator(10000)],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='daily_goal',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Answers of a member a day; 0: no goal.', validators=[django.core.validators.MaxValueValidator(10000)]),
+            model_name="project",
+            name="daily_goal",
+            field=models.PositiveSmallIntegerField(
+                default=0,
+                help_text="Answers of a member a day; 0: no goal.",
+                validators=[django.core.validators.MaxValueValidator(10000)],
+            ),
         ),
         migrations.AddField(
-            model_name='user',
-            name='time_zone',
-            field=models.CharField(blank=True, max_length=64, verbose_name='time zone'),
+            model_name="user",
+            name="time_zone",
+            field=models.CharField(blank=True, max_length=64, verbose_name="time zone"),
         ),
         migrations.AddConstraint(
-            model_name='member',
-            constraint=models.CheckConstraint(condition=models.Q(('daily_goal__isnull', True), ('daily_goal__lte', 10000), _connector='OR'), name='member_daily_goal_in_range'),
+            model_name="member",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("daily_goal__isnull", True), ("daily_goal__lte", 10000), _connector="OR"
+                ),
+                name="member_daily_goal_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('daily_goal__lte', 10000)), name='project_daily_goal_in_range'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("daily_goal__lte", 10000)), name="project_daily_goal_in_range"
+            ),
         ),
     ]

@@ -10,6 +10,7 @@ from labeling.models.annotation import (
 )
 from labeling.models.assignment import AssignedTask, Assignment
 from labeling.models.audit import Alarm, AuditObservation, SendBack, WeekProfile
+from labeling.models.audit_pick import AuditPick
 from labeling.models.benchmark import (
     BenchmarkAnswer,
     BenchmarkDraw,
@@ -75,6 +76,7 @@ __all__ = [
     "Assistance",
     "AuditDraw",
     "AuditObservation",
+    "AuditPick",
     "BenchmarkAnswer",
     "BenchmarkDraw",
     "BenchmarkItem",

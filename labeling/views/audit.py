@@ -18,6 +18,7 @@ from labeling.actions.audit_state import AuditState, audit_state, policy_shown, 
 from labeling.actions.drift import weeks_of
 from labeling.actions.errors import ActionRefused
 from labeling.actions.monitor import by_label, close_alarm, pause_policy, resume_policy
+from labeling.actions.picked import picked_counts
 from labeling.actions.send_back import accepted_by, send_back, undo_send_back
 from labeling.charts.sequence import NARROW, WIDE, SequencePoint, sequence_chart
 from labeling.models import Policy
@@ -32,7 +33,8 @@ NEWEST = 10
 def audit(request: ProjectRequest) -> HttpResponse:
     """How the audit of a policy stands: the active one, or that of `?policy=`."""
     policy = _policy(request)
-    content: dict[str, Any] = {"weeks": weeks_of(request.project)}
+    project = request.project
+    content: dict[str, Any] = {"weeks": weeks_of(project), "picked": picked_counts(project)}
     if policy is not None:
         content |= _content(request, audit_state(policy))
     return render(request, "labeling/audit.html", shell(request, "audit", **content))

@@ -25,6 +25,7 @@ from labeling.actions.many import (
     reopen,
     send_to_expert,
 )
+from labeling.actions.picked import send_to_audit
 from labeling.views.assignments import AssignForm
 from labeling.views.shell import shell
 from labeling.views.task_form import TaskFilterForm
@@ -40,6 +41,8 @@ class Deed:
     words: Any
     form: type[AssignForm] | None = None
     """What else is asked before it is done."""
+    minds_filter: bool = False
+    """Does it matter that the tasks were chosen by what machines said?"""
 
 
 def _assign(**given: Any) -> Done:
@@ -88,6 +91,17 @@ DEEDS = {
         ),
         AssignForm,
     ),
+    "audit": Deed(
+        send_to_audit,
+        gettext_lazy("Send to audit"),
+        gettext_lazy(
+            "An expert who has not seen what the machines said labels these tasks, blind, and a "
+            "label that is contradicted gives way. Nobody drew them by chance, so they count in no "
+            "estimate of how good the rest is. Tasks whose label people gave, and what an expert "
+            "has looked at, are left."
+        ),
+        minds_filter=True,
+    ),
     "release": Deed(
         release,
         gettext_lazy("Release"),
@@ -114,6 +128,8 @@ def act(request: ProjectRequest) -> HttpResponse:
             changed = "n" in request.POST and not confirmed
             return _asked(request, deed, tasks, form=more, changed=changed)
         given = more.given() if more is not None else {}
+        if deed.minds_filter:
+            given["knows"] = form.wanted().shows_machines
         done = deed.do(tasks=tasks, by=request.member, **given)
     except ActionRefused as refused:
         messages.error(request, refused.message)

@@ -12,6 +12,7 @@ from labeling.models import (
     Annotation,
     Answer,
     AuditObservation,
+    AuditPick,
     BenchmarkAnswer,
     PoolDraw,
     Task,
@@ -89,6 +90,16 @@ def _audits(task: Task) -> Iterator[Entry]:
             str(one.annotation.member),
             _wrong_or_right(one.wrong, label=str(one.label), whose=str(one.policy)),
         )
+    picked = AuditPick.objects.filter(task=task, answered_at__isnull=False)
+    for pick in picked.select_related(
+        "annotation__member", "label", "picked_by", "decision__policy"
+    ):
+        if pick.annotation is not None and pick.answered_at is not None:
+            whose = str(pick.decision.policy)
+            words = _wrong_or_right(bool(pick.wrong), label=str(pick.label), whose=whose)
+            said = _("Sent to audit by %(who)s, not drawn: it counts in no estimate.")
+            facts = [said % {"who": pick.picked_by}]
+            yield Entry(pick.answered_at, PERSON, str(pick.annotation.member), words, facts)
     drawn = PoolDraw.objects.filter(task=task, answered_at__isnull=False)
     for draw in drawn.select_related("annotation__member", "label", "pool"):
         if draw.annotation is not None and draw.answered_at is not None:

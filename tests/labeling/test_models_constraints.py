@@ -25,6 +25,7 @@ from labeling.models import (
     Assignment,
     AuditDraw,
     AuditObservation,
+    AuditPick,
     BenchmarkAnswer,
     BenchmarkDraw,
     BenchmarkItem,
@@ -171,6 +172,20 @@ def assignment(**fields: Any) -> Callable[[Cast], object]:
 def assigned_task(cast: Cast) -> object:
     made = assignment(role="regular")(cast)
     return AssignedTask.objects.create(assignment=made, task=cast.task)
+
+
+def audit_pick(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        return AuditPick.objects.create(
+            decision=make_decision(cast.task, cast.run),
+            task=cast.task,
+            revision=1,
+            label=cast.label,
+            picked_by=cast.member,
+            **_resolved(cast, fields),
+        )
+
+    return make
 
 
 def flag(**fields: Any) -> Callable[[Cast], object]:
@@ -718,6 +733,8 @@ CASES: list[Case] = [
         assignment(role="regular", member=lambda c: c.member),
     ),
     ("assigned_once_at_a_time", twice(assigned_task)),
+    ("audit_pick_answered_whole", audit_pick(wrong=True)),
+    ("audit_pick_answered_whole", audit_pick(answered_at=lambda _c: timezone.now())),
     ("skip_one_current", twice(skip())),
     ("skip_for_a_known_reason", skip(reason="bored")),
     ("skip_for_a_known_reason", skip(reason="later")),

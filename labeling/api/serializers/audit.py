@@ -54,6 +54,16 @@ class AlarmSerializer(serializers.ModelSerializer[Alarm]):
         ]
 
 
+class PickedSerializer(serializers.Serializer[Any]):
+    """Accepted labels that people picked for an audit, of the whole project. Nobody drew them, so
+    no figure beside these counts them."""
+
+    picked = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+    answered = serializers.IntegerField()
+    wrong = serializers.IntegerField()
+
+
 class AuditSerializer(serializers.Serializer[Any]):
     """The audit of one policy. A level is `good` only with enough observed, no contradiction and
     none waiting for too long."""
@@ -72,6 +82,7 @@ class AuditSerializer(serializers.Serializer[Any]):
     sequence = PointSerializer(many=True)
     labels = LabelErrorSerializer(many=True)
     alarm = AlarmSerializer(allow_null=True)
+    picked = PickedSerializer()
 
 
 class CloseSerializer(StrictSerializer):

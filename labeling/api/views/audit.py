@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from labeling.access import Right
 from labeling.actions.audit_state import audit_state, policy_shown, sequence
 from labeling.actions.monitor import by_label, close_alarm, pause_policy, resume_policy
+from labeling.actions.picked import picked_counts
 from labeling.actions.send_back import accepted_by, send_back, undo_send_back
 from labeling.actions.taxonomy import label_names
 from labeling.api.base import (
@@ -83,6 +84,7 @@ class AuditView(ProjectEndpoint):
             "sequence": [asdict(point) for point in sequence(found)] if found else [],
             "labels": [{**row, "label": keys[row["label"]]} for row in rows],
             "alarm": state.alarm,
+            "picked": picked_counts(self.project),
         }
         return Response(AuditSerializer(report).data)
 
