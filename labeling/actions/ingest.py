@@ -142,7 +142,7 @@ def ingest_file(
             progress=progress,
         )
         if found.bad_rows:
-            raise ActionRefused(_refusal(found.bad_rows), found.errors)
+            raise ActionRefused(refusal(found.bad_rows), found.errors)
     for offset, items in _chunks(read(), chunk):
         with transaction.atomic():
             source = open_source(project, model_version, None)
@@ -213,7 +213,8 @@ def _chunks(items: Iterator[object], size: int) -> Iterator[tuple[int, list[obje
         offset += len(batch)
 
 
-def _refusal(bad_rows: int) -> str:
+def refusal(bad_rows: int) -> str:
+    """That nothing was stored, because so many rows are bad."""
     return ngettext(
         "%(n)d row has a mistake, so nothing was stored.",
         "%(n)d rows have mistakes, so nothing was stored.",
@@ -262,7 +263,7 @@ def _ingest(
     intake = _look_up(source, rows, on_changed_text, errors)
     errors.sort(key=lambda detail: detail.index or 0)
     if errors and on_error == "reject_batch":
-        raise ActionRefused(_refusal(len(errors)), errors)
+        raise ActionRefused(refusal(len(errors)), errors)
     if intake.scored and source.model_version is None:
         source.model_version = ModelVersion.objects.create(
             project=source.project, name=source.name, score_kind=source.kind or ""

@@ -129,7 +129,7 @@ def _parse_item(item: object, columns: Columns, index: int) -> Row:
         scores=vector,
         metadata=read_object(item.get("metadata"), "metadata"),
         hidden_metadata=read_object(item.get("hidden_metadata"), "hidden_metadata"),
-        turns=_read_turns(item.get("turns")),
+        turns=read_turns(item.get("turns")),
     )
 
 
@@ -196,7 +196,8 @@ def read_object(value: object, field: str) -> dict[str, Any] | None:
     return value
 
 
-def _read_turns(value: object) -> list[dict[str, str]] | None:
+def read_turns(value: object) -> list[dict[str, str]] | None:
+    """Turns of a conversation, or None where there are none; else BadRow."""
     if value is None:
         return None
     if not isinstance(value, list) or not 0 < len(value) <= MAX_TURNS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -137,30 +138,35 @@ def write(
         )
     if not intake.scored or model_version is None:
         return None
-    predictions = _predictions(intake.scored, model_version, taxonomy)
+    matrix = np.stack([one.row.scores for one in intake.scored if one.row.scores is not None])
+    scored = [one.task for one in intake.scored]
+    predictions = predictions_of(scored, matrix, model_version, taxonomy)
     Prediction.objects.bulk_create(predictions, batch_size=WRITE_BATCH)
-    _make_current([prediction.task_id for prediction in predictions], model_version)
+    make_current([prediction.task_id for prediction in predictions], model_version)
     for start in range(0, len(intake.reopened), WRITE_BATCH):
         ids = intake.reopened[start : start + WRITE_BATCH]
         Task.objects.filter(pk__in=ids, status=TaskStatus.DEFERRED).update(
             status=TaskStatus.PROCESSING
         )
     wanted = [p for p, one in zip(predictions, intake.scored, strict=True) if one.plan]
-    return _plan(wanted, model_version, taxonomy, by)
+    return plan_predictions(wanted, model_version, taxonomy, by)
 
 
-def _predictions(
-    scored: list[_Scored], model_version: ModelVersion, taxonomy: TaxonomyVersion
+def predictions_of(
+    tasks: Sequence[Task],
+    matrix: NDArray[np.floating],
+    model_version: ModelVersion,
+    taxonomy: TaxonomyVersion,
 ) -> list[Prediction]:
-    matrix = np.stack([one.row.scores for one in scored if one.row.scores is not None])
+    """A prediction of every task, not stored yet; `matrix` has shape (tasks, labels)."""
     best = np.nanargmax(matrix, axis=1)
     chances = scores.probabilities(matrix, model_version.score_kind)
     confidence = np.clip(chances[np.arange(len(matrix)), best], 0.0, 1.0)
     unknown = unknown_mass(matrix, model_version.score_kind)
     return [
         Prediction(
-            task=one.task,
-            revision=one.task.revision,
+            task=task,
+            revision=task.revision,
             model_version=model_version,
             taxonomy=taxonomy,
             scores=scores.pack(vector),
@@ -168,8 +174,8 @@ def _predictions(
             label_id=taxonomy.label_ids[place],
             confidence=float(sure),
         )
-        for one, vector, mass, place, sure in zip(
-            scored, matrix, unknown, best, confidence, strict=True
+        for task, vector, mass, place, sure in zip(
+            tasks, matrix, unknown, best, confidence, strict=True
         )
     ]
 
@@ -191,7 +197,8 @@ def unknown_mass(matrix: NDArray[np.floating], kind: str) -> NDArray[np.float64]
     return np.where(missing > 0, bound, np.nan)
 
 
-def _make_current(task_ids: list[int], model_version: ModelVersion) -> None:
+def make_current(task_ids: list[int], model_version: ModelVersion) -> None:
+    """Let the prediction of this model version be the current one of the tasks."""
     own = Prediction.objects.filter(
         task=OuterRef("pk"), revision=OuterRef("revision"), model_version=model_version
     )
@@ -248,7 +255,7 @@ def _revise(project: Project, revised: list[tuple[Row, Task]], by: Actor) -> Non
     )
 
 
-def _plan(
+def plan_predictions(
     predictions: list[Prediction],
     model_version: ModelVersion,
     taxonomy: TaxonomyVersion,

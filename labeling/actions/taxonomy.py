@@ -242,7 +242,8 @@ def _by_id(project: Project, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_specs(project: Project) -> list[LabelSpec]:
     """The label set in force as it would be sent, in its order."""
-    labels = project.labels.in_bulk(current_taxonomy(project).label_ids)
+    order = current_taxonomy(project).label_ids
+    labels = project.labels.in_bulk(order)
     return [
         LabelSpec(
             key=label.key,
@@ -251,7 +252,7 @@ def current_specs(project: Project) -> list[LabelSpec]:
             examples=label.examples,
             counter_examples=label.counter_examples,
         )
-        for label in labels.values()
+        for label in (labels[pk] for pk in order)
     ]
 
 

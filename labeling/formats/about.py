@@ -10,7 +10,7 @@ NAMESPACE = "countersign"
 
 def about(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """All of a row of `export.export_rows` but the text, and in `label_names` the names of the
-    labels that people chose in it: elsewhere the keys alone would say nothing.
+    labels that were chosen or predicted in it: elsewhere the keys alone would say nothing.
 
     `names` has the name of every label key.
     """
@@ -18,6 +18,8 @@ def about(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     keys = [row["label_key"]]
     for answer in row["annotations"]:
         keys += [answer["label"], answer["asked_label"], *answer["conf_labels"]]
+    for wanted in (row["predicted_label"], *row["conf_labels"]):
+        keys.append(next((key for key, name in names.items() if name == wanted), None))
     return said | {"label_names": {key: names[key] for key in keys if key in names}}
 
 

@@ -142,7 +142,12 @@ def test_several_labels_and_none_stand_in_the_meta_only(project: Project) -> Non
 
 
 def test_a_validator_that_names_no_label_predicts_none(project: Project) -> None:
-    row = dict.fromkeys(export_columns()) | {"annotations": [], "text": "x", "external_id": "1"}
+    row = dict.fromkeys(export_columns()) | {
+        "annotations": [],
+        "conf_labels": [],
+        "text": "x",
+        "external_id": "1",
+    }
     said: list[dict[str, Any]] = [
         {"question": "multiclass", "asked_label": None, "probabilities": {"a": 0.1, "unk": 0.9}},
         {"question": "multiclass", "asked_label": None, "probabilities": {}},

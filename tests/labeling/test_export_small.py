@@ -85,7 +85,8 @@ def test_prodigy_has_a_choice_of_all_labels_and_the_one_accepted(project: Projec
 
 def as_fasttext_reads(line: str) -> tuple[list[str], list[str]]:
     """Labels and words as fastText's reader documents to take them from a line."""
-    labels, words = [], []
+    labels: list[str] = []
+    words: list[str] = []
     for word in re.split("[ \n\r\t\v\f\0]+", line):
         if word == "</s>":
             break

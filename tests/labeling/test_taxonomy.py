@@ -9,6 +9,7 @@ import pytest
 from labeling.actions.errors import ActionRefused
 from labeling.actions.taxonomy import (
     LabelSpec,
+    current_specs,
     current_taxonomy,
     label_names,
     parse_labels,
@@ -227,3 +228,10 @@ def test_labels_of_another_project_are_not_touched(project: Project) -> None:
     other = make_project("other")
     change(project, "x", "y")
     assert sorted(other.labels.active().values_list("name", flat=True)) == ["a", "b", "c"]
+
+
+def test_the_label_set_in_force_keeps_its_order_however_its_labels_came() -> None:
+    project = make_project(labels=["a", "b", "c"])
+    set_labels(project=project, specs=parse_labels(["c", "d", "a"]), by="test")
+
+    assert [spec.name for spec in current_specs(project)] == ["c", "d", "a"]
