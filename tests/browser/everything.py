@@ -38,6 +38,7 @@ from labeling.models import (
     Validator,
     Verdict,
 )
+from labeling.rules import text_hash
 from tests.labeling.builders import (
     label_of,
     make_annotation,
@@ -203,7 +204,7 @@ def _settle(project: Project, ann: Member, expert: Member) -> None:
                 project=project,
                 external_id=f"{status}-{number}",
                 text=WORDY,
-                text_hash=f"{status}{number}".ljust(64, "0"),
+                text_hash=text_hash(f"{status} {number}"),
                 status=status,
             )
             make_prediction(task, model_version=make_model_version(project))

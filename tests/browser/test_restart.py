@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from labeling.models import Annotation, Member, Task
 from tests.browser.test_annotate import all_sent, open_queue, stayed, tasks  # noqa: F401
 from tests.browser.test_outbox import SECOND, THIRD, given, text, unsent
+from tests.labeling.rest import user_of
 from tests.support import ROOT, process_environment
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -76,7 +77,7 @@ def server() -> Iterator[WebServer]:
 @contextmanager
 def ann_at(browser: Browser, server: WebServer, ann: Member) -> Iterator[Page]:
     client = Client()
-    client.force_login(ann.user)
+    client.force_login(user_of(ann))
     context = browser.new_context(base_url=server.url, locale="en-US")
     session = client.cookies["sessionid"].value
     context.add_cookies([{"name": "sessionid", "value": session, "url": server.url}])

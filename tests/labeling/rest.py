@@ -18,15 +18,22 @@ def user_of(member: Member) -> User:
     return member.user
 
 
-def client_of(
+def secret_of(
     who: User | Member, scopes: Sequence[str] = ALL_SCOPES, *, bound: bool = False
-) -> APIClient:
-    """A client with a token of that person; `bound` to the member's project, or personal."""
+) -> str:
+    """A token of that person; `bound` to the member's project, or personal."""
     user = user_of(who) if isinstance(who, Member) else who
     member = who if bound and isinstance(who, Member) else None
     _token, secret = create_token(user=user, name="test", scopes=list(scopes), member=member)
+    return secret
+
+
+def client_of(
+    who: User | Member, scopes: Sequence[str] = ALL_SCOPES, *, bound: bool = False
+) -> APIClient:
+    """A client with a token of that person (`secret_of`)."""
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {secret_of(who, scopes, bound=bound)}")
     return client
 
 

@@ -37,7 +37,7 @@ class ProjectsView(Endpoint):
     @extend_schema(
         operation_id="projects_list",
         parameters=PAGE_PARAMETERS,
-        responses=answers({200: paged(ProjectSerializer)}),
+        responses=answers({200: paged(ProjectSerializer)}, 404),
         tags=["projects"],
     )
     def get(self, request: Request) -> Response:
