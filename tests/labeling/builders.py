@@ -116,6 +116,7 @@ def make_configuration(project: Project, **content: Any) -> Configuration:
     """A configuration of its own content: the keys that actions read, and a number."""
     content = {
         "question": project.question,
+        "model_version": "m1",
         "hard_threshold": None,
         "reranker": None,
         "validators": [],

@@ -7,6 +7,7 @@ says how many requests an endpoint gets of each kind.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,7 +20,8 @@ from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
-from schemathesis import APIOperation, Case, GenerationMode, openapi
+from hypothesis.stateful import run_state_machine_as_test
+from schemathesis import APIOperation, BaseSchema, Case, GenerationMode, Response, openapi
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Err, Ok
 from schemathesis.specs.openapi.checks import (
@@ -28,13 +30,20 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from labeling.models import Configuration, Policy, Project, Role, Run, Task
+from labeling.models import Policy, Project, Role, Run, Task
 from tests.browser.everything import make_everything
 from tests.labeling.builders import make_member
 from tests.labeling.rest import secret_of
 
 pytestmark = pytest.mark.django_db
 
+REPEATABLE = settings(
+    database=None,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
 Operation = APIOperation[Any, Any, Any, Any]
 CASES = int(os.environ.get("SCHEMA_CASES", "12"))
 CHECKS: list[Any] = [
@@ -45,16 +54,26 @@ CHECKS: list[Any] = [
 ]
 
 
-def operations() -> list[Operation]:
-    """Every endpoint with its method, as the schema has them."""
+def schema() -> BaseSchema:
+    """The schema as it is served, and the application that answers."""
     generator = SchemaGenerator()  # type: ignore[no-untyped-call]
     document = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    schema = openapi.from_dict(document)
-    schema.app = get_wsgi_application()
-    found = list(schema.get_all_operations())
+    found = openapi.from_dict(document)
+    found.app = get_wsgi_application()
+    return found
+
+
+def operations() -> list[Operation]:
+    """Every endpoint with its method."""
+    found = list(schema().get_all_operations())
     broken = [one.err() for one in found if isinstance(one, Err)]
     assert not broken, broken
     return [one.ok() for one in found if isinstance(one, Ok)]
+
+
+def headers_of(token: str) -> dict[str, str]:
+    # The client of the tests unpacks nothing.
+    return {"Authorization": f"Token {token}", "Accept-Encoding": "identity"}
 
 
 @contextmanager
@@ -94,27 +113,17 @@ def known_of(operation: Operation, things: dict[str, list[Any]]) -> Any:
 @pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.label)
 def test_no_request_fails_the_server_or_gets_an_undocumented_reply(operation: Operation) -> None:
     project = make_everything().project
-    # As ingest writes it: a run names its classifier.
-    for row in Configuration.objects.all():
-        row.content = {"model_version": "m1"} | row.content
-        Configuration.objects.filter(pk=row.pk).update(content=row.content)
     secrets = [secret_of(make_member(project, role)) for role in (Role.ADMIN, Role.REGULAR)]
     tokens = st.sampled_from([secrets[0], *secrets, "cs_made_up"])
     known = known_of(operation, things_of(project))
 
     def try_out(mode: GenerationMode) -> None:
-        @settings(
-            max_examples=CASES,
-            database=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.explicit, Phase.generate],
-        )
+        @settings(REPEATABLE, max_examples=CASES)
         @given(case=operation.as_strategy(generation_mode=mode), named=known, token=tokens)
         def run(case: Case[Any], named: dict[str, Any], token: str) -> None:
             case.path_parameters = {**(case.path_parameters or {}), **named}
             with transaction.atomic():
-                response = case.call(headers={"Authorization": f"Token {token}"})
+                response = case.call(headers=headers_of(token))
                 transaction.set_rollback(True)
             case.validate_response(response, checks=CHECKS)
 
@@ -124,3 +133,38 @@ def test_no_request_fails_the_server_or_gets_an_undocumented_reply(operation: Op
         try_out(GenerationMode.POSITIVE)
         with suppress(Unsatisfiable):  # who is told nothing can be told nothing wrong
             try_out(GenerationMode.NEGATIVE)
+
+
+def test_requests_that_build_on_the_replies_before_fare_no_worse() -> None:
+    """Chains of requests: what one reply names, the next request takes."""
+    project = make_everything().project
+    token = secret_of(make_member(project, Role.ADMIN))
+    seen: Counter[int] = Counter()
+
+    served = schema()
+    served.config.generation.update(modes=[GenerationMode.POSITIVE], allow_x00=False)
+
+    class Chain(served.as_state_machine()):  # type: ignore[misc, name-defined]
+        def setup(self) -> None:
+            self.undone = transaction.atomic()
+            self.undone.__enter__()
+
+        def teardown(self) -> None:
+            transaction.set_rollback(True)
+            self.undone.__exit__(None, None, None)
+
+        def before_call(self, case: Case[Any]) -> None:
+            if "slug" in case.path_parameters:  # all that is made up names nothing
+                case.path_parameters["slug"] = project.slug
+
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
+            return {"headers": headers_of(token)}
+
+        def validate_response(self, response: Response, case: Case[Any], **_more: Any) -> None:
+            seen[response.status_code] += 1
+            case.validate_response(response, checks=CHECKS)
+
+    chains = settings(REPEATABLE, max_examples=2 * CASES, stateful_step_count=10)
+    with one_connection():
+        run_state_machine_as_test(Chain, settings=chains)
+    assert sum(n for status, n in seen.items() if status < 300) > CASES, seen
