@@ -144,7 +144,7 @@ def test_requests_that_build_on_the_replies_before_fare_no_worse() -> None:
     served = schema()
     served.config.generation.update(modes=[GenerationMode.POSITIVE], allow_x00=False)
 
-    class Chain(served.as_state_machine()):  # type: ignore[misc, name-defined]
+    class Chain(served.as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
             self.undone = transaction.atomic()
             self.undone.__enter__()
