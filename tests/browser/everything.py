@@ -259,7 +259,7 @@ def _keep_snapshots(project: Project, admin: Member) -> None:
         assert form.is_valid()
         made = make_snapshot(ask_snapshot(form=form, note=note, by=admin).pk)
     assert made is not None
-    rewrite = {"at": "2026-11-26T09:00:00", "reason": "The customer asked for it.", "rows": 1}
+    rewrite = {"at": "2026-11-26T09:00:00+00:00", "reason": "The customer asked for it.", "rows": 1}
     rewrite |= {"old_sha256": "0" * 64, "sha256": made.sha256}
     Snapshot.objects.filter(pk=made.pk).update(rewrites=[rewrite], erased=1)
     ask_snapshot(form=form, note="", by=admin)
