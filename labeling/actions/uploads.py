@@ -12,7 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from labeling.actions.documents import ImportReport, import_documents
+from labeling.actions.import_project import ProjectImport, import_project
 from labeling.actions.ingest import FileReport, OnError, ingest_file
+from labeling.formats.foreign.readers import ForeignFile
 from labeling.formats.mapping import ColumnMap, read_documents_mapped, read_mapped
 from labeling.models import Member, Upload
 
@@ -67,5 +69,22 @@ def store_documents(*, upload: Upload, columns: dict[str, str], on_error: OnErro
             by=upload.member,
             on_error=on_error,
         )
+    upload.delete()
+    return report
+
+
+@transaction.atomic
+def store_project(
+    *, upload: Upload, file: ForeignFile, add_labels: bool, on_error: OnError
+) -> ProjectImport:
+    """Store what the file of another tool says, all of it or its good rows, and drop it."""
+    report = import_project(
+        project=upload.project,
+        read=file.read,
+        tool=file.tool,
+        add_labels=add_labels,
+        on_error=on_error,
+        by=upload.member,
+    )
     upload.delete()
     return report

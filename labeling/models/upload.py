@@ -16,6 +16,7 @@ class Upload(models.Model):
     class Kind(models.TextChoices):
         PREDICTIONS = "predictions", _("texts and predictions")
         DOCUMENTS = "documents", _("documents")
+        PROJECT = "project", _("a project of another annotation tool")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="uploads")
     member = models.ForeignKey(Member, on_delete=models.CASCADE, related_name="uploads")
@@ -27,7 +28,7 @@ class Upload(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(kind__in=["predictions", "documents"]),
+                condition=models.Q(kind__in=["predictions", "documents", "project"]),
                 name="upload_kind_known",
             )
         ]

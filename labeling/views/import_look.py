@@ -81,7 +81,7 @@ def _first(
         {
             "number": index + 1,
             "error": wrong.get(index, ""),
-            **(shown(item) if isinstance(item, Mapping) else {"text": _short(item)}),
+            **(shown(item) if isinstance(item, Mapping) else {"text": short(item)}),
         }
         for index, item in enumerate(itertools.islice(read(), FIRST))
     ]
@@ -92,7 +92,7 @@ def _prediction(item: Mapping[str, Any]) -> dict[str, Any]:
     kind = "logits" if "logits" in item else "probabilities" if "probabilities" in item else ""
     return {
         "id": item.get("external_id"),
-        "text": _short(item.get("text")),
+        "text": short(item.get("text")),
         "kind": kind,
         "scores": _best(scores),
         "metadata": item.get("metadata") or {},
@@ -102,8 +102,8 @@ def _prediction(item: Mapping[str, Any]) -> dict[str, Any]:
 def _document(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": item.get("id"),
-        "title": _short(item.get("title")),
-        "text": _short(item.get("text")),
+        "title": short(item.get("title")),
+        "text": short(item.get("text")),
     }
 
 
@@ -114,10 +114,11 @@ def _best(scores: object) -> str:
         best = sorted(numbers, key=lambda name: -numbers[name])[:3]
         return ", ".join(f"{str(name)[:60]} {numbers[name]:.4g}" for name in best)
     if isinstance(scores, list):
-        return ", ".join(_short(value, 20) for value in scores[:3]) + (" …" if scores[3:] else "")
-    return "" if scores is None else _short(scores)
+        return ", ".join(short(value, 20) for value in scores[:3]) + (" …" if scores[3:] else "")
+    return "" if scores is None else short(scores)
 
 
-def _short(value: object, most: int = TEXT_SHOWN) -> str:
+def short(value: object, most: int = TEXT_SHOWN) -> str:
+    """A value as a text, cut where it is long; nothing for None."""
     text = "" if value is None else str(value)
     return text if len(text) <= most else f"{text[:most]}…"

@@ -18,11 +18,14 @@ from labeling.access import Right, page
 from labeling.actions.errors import ActionRefused
 from labeling.actions.ingest import OnError
 from labeling.actions.uploads import file_of, keep_upload, store_documents, store_predictions
+from labeling.formats.foreign.base import SUFFIXES as FOREIGN_SUFFIXES
+from labeling.formats.foreign.readers import guess_tool
 from labeling.formats.mapping import SUFFIXES, columns_of
 from labeling.formats.records import FileRefused
 from labeling.models import Upload
 from labeling.views.import_look import Look, look_at_documents, look_at_predictions
 from labeling.views.import_maps import DocumentMapForm, PredictionMapForm
+from labeling.views.import_tool import look_at_project
 from labeling.views.shell import PageRequest, shell
 from labeling.views.uploads import on_disk
 
@@ -55,9 +58,11 @@ def choose(request: PageRequest) -> HttpResponse:
         advice = _("On the server, %(command)s takes files of any size.") % {
             "command": f"python manage.py {command} {request.project.slug} FILE"
         }
+        foreign = kind == Upload.Kind.PROJECT
+        suffixes = FOREIGN_SUFFIXES if foreign else SUFFIXES
         try:
-            with on_disk(upload, SUFFIXES, settings.INGEST_MAX_BYTES, advice) as path:
-                columns_of(path)
+            with on_disk(upload, suffixes, settings.INGEST_MAX_BYTES, advice) as path:
+                (guess_tool if foreign else columns_of)(path)
                 kept = keep_upload(
                     member=request.member, kind=kind, name=path.name, content=path.read_bytes()
                 )
@@ -81,6 +86,8 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
         project=request.project,
         member=request.member,
     )
+    if upload.kind == Upload.Kind.PROJECT:
+        return look_at_project(request, upload)
     is_documents = upload.kind == Upload.Kind.DOCUMENTS
     make = DocumentMapForm if is_documents else PredictionMapForm
     content: dict[str, Any] = {"tab": "import", "upload": upload, "is_documents": is_documents}

@@ -117,6 +117,7 @@ def make_everything() -> Everything:
         pages={
             **_pages(project, scene.run, task, preview, changed),
             "import_look": ("admin", _upload(project, admin)),
+            "import_look of another tool": ("admin", _foreign(project, admin)),
             "invitation": ("", _invitation(project, admin)),
             "snapshot_changes": ("admin", _changes(project)),
         },
@@ -250,6 +251,14 @@ def _upload(project: Project, admin: Member) -> str:
     path = reverse("labeling:import", args=(project.slug,))
     answer = _client(admin).post(path, {"kind": "predictions", "file": file})
     return str(answer["Location"])
+
+
+def _foreign(project: Project, admin: Member) -> str:
+    """A file of doccano with a mistake and a comment; the address of what is seen of it."""
+    items = f'{{"id": 1, "text": "hello", "label": ["{NAMES[1]}"], "Comments": ["?"]}}\n{{"id": 2}}'
+    file = SimpleUploadedFile("doccano.jsonl", items.encode())
+    path = reverse("labeling:import", args=(project.slug,))
+    return str(_client(admin).post(path, {"kind": "project", "file": file})["Location"])
 
 
 def _keep_snapshots(project: Project, admin: Member) -> None:
