@@ -126,7 +126,8 @@ def _vouched_for(account: SocialAccount) -> str:
         raise ActionRefused(_("%(provider)s contradicts itself about who you are.") % _named())
     email, verified = said.get("email"), said.get("email_verified")
     # A word is taken for what it says: the standard asks for a boolean, some send "true".
-    if not _is_address(email) or not (verified is True or verified == "true"):
+    is_verified = verified is True or verified == "true"
+    if not isinstance(email, str) or not _is_address(email) or not is_verified:
         said = _(
             "%(provider)s does not say that your e-mail address is verified. Have it verified."
         )
@@ -136,15 +137,15 @@ def _vouched_for(account: SocialAccount) -> str:
         raise ActionRefused(
             _("Addresses like %(email)s do not come in by %(provider)s.") % _named(email=email)
         )
-    return str(email)
+    return email
 
 
-def _is_address(value: object) -> bool:
+def _is_address(value: str) -> bool:
     try:
         forms.EmailField(max_length=LONGEST_EMAIL).clean(value)
     except ValidationError:
         return False
-    return isinstance(value, str)
+    return True
 
 
 def _tie_or_make(request: HttpRequest, login: SocialLogin, email: str) -> None:

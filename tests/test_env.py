@@ -143,7 +143,7 @@ def test_a_provider_is_described_to_allauth() -> None:
     assert (app["name"], app["client_id"], app["secret"]) == ("id.example.org", "us", "hidden")
     assert app["settings"]["server_url"] == "https://id.example.org/realm"
     assert app["settings"]["oauth_pkce_enabled"] is True
-    nothing = dict.fromkeys(OIDC, "") | {"domains": ()}
+    nothing: dict[str, Any] = {**dict.fromkeys(OIDC, ""), "domains": ()}
     assert sign_in_provider(env, **nothing) == {}
     assert env.problems == []
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from labeling import rules
 from labeling.access import Right, has_right
-from labeling.actions import audit
+from labeling.actions import audit, onboarding
 from labeling.actions.answers import current_answers
 from labeling.actions.assigned import end_of_task
 from labeling.actions.benchmark_label import check_benchmark, take_answer, take_back_answer
@@ -21,6 +21,7 @@ from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
 from labeling.actions.lease import lease_again, release
 from labeling.actions.marks import take_back_skip
+from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.resolve import resolve, set_status, withdraw
 from labeling.models import (
     Annotation,
@@ -125,6 +126,8 @@ def answer(
             take_answer(annotation)
         elif purpose == Purpose.AUDIT:
             audit.take_answer(annotation)
+        elif purpose == Purpose.ONBOARDING:
+            onboarding.take_answer(annotation)
         if purpose != Purpose.LABEL:
             return AnswerOutcome(annotation, None)
         end_of_task(member=member, task=locked)
@@ -238,7 +241,11 @@ def store(
 def _check_purpose(member: Member, task: Task, purpose: str, question: str) -> None:
     """Is an answer for this purpose wanted of the member on the locked task?"""
     wanted = True
-    if purpose == Purpose.AUDIT:
+    if purpose == Purpose.ONBOARDING:
+        wanted = onboarding.awaits(member, task)
+    elif in_onboarding(member) and not _had(member, task):
+        raise ActionRefused(_("The onboarding round comes first. Load the labeling page anew."))
+    elif purpose == Purpose.AUDIT:
         audit.check_audit(member, task, question)
     elif purpose == Purpose.BENCHMARK:
         check_benchmark(member, task, question)
@@ -261,6 +268,12 @@ def _check_was_asked(member: Member, task: Task) -> None:
     held = member.leases.filter(task=task, purpose=Purpose.LABEL)
     if not held.exists() and not member.annotations.filter(task=task).exists():
         raise ActionRefused(_("Only experts are asked of this text."))
+
+
+def _had(member: Member, task: Task) -> bool:
+    """Was the task with the member before a round was asked of them? Its answer is taken."""
+    before = member.annotations.filter(task=task).exclude(purpose=Purpose.ONBOARDING)
+    return before.exists() or member.leases.filter(task=task).exists()
 
 
 def _standing(task: Task) -> rules.Standing:

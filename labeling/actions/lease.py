@@ -147,7 +147,7 @@ def _held(member: Member, exclude: Collection[int]) -> list[Lease]:
         if lease not in wanted:
             note_seen(lease)
         elif not _fits(lease.visible, lease.task, member, lease.purpose):
-            lease.visible = _visible(lease.task, member, lease.purpose)
+            lease.visible = shown_under(lease.task, member, lease.purpose)
             lease.save(update_fields=["visible"])
     leave(member=member, leases=[one.pk for one in leases if one not in wanted])
     if wanted:
@@ -306,13 +306,13 @@ def _claim(
         purpose=purpose,
         defaults={
             "expires_at": _expiry(fresh.project),
-            "visible": _visible(fresh, member, purpose),
+            "visible": shown_under(fresh, member, purpose),
         },
     )
     if not made:
         # It expired: what is shown stays, so that waiting does not draw blindness again.
         if not _fits(lease.visible, fresh, member, purpose):
-            lease.visible = _visible(fresh, member, purpose)
+            lease.visible = shown_under(fresh, member, purpose)
         lease.leased_at, lease.expires_at = timezone.now(), _expiry(fresh.project)
         lease.save(update_fields=["visible", "leased_at", "expires_at"])
     return lease
@@ -346,7 +346,7 @@ def _fits(visible: dict[str, Any], task: Task, member: Member, purpose: str) -> 
     return visible.get("revision") == task.revision and asked == _question(task, member, purpose)
 
 
-def _visible(task: Task, member: Member, purpose: str) -> dict[str, Any]:
+def shown_under(task: Task, member: Member, purpose: str) -> dict[str, Any]:
     """What a lease shows, drawn once: candidates in the order shown, and what stands beside."""
     project = task.project
     blind = purpose != Purpose.LABEL or served_blind(member, task.pk)

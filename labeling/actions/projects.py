@@ -34,6 +34,8 @@ SETTINGS = (
     "repeat_share",
     "repeat_after_days",
     "least_agreement",
+    "onboarding_tasks",
+    "onboarding_pass_mark",
     "show_scores",
     "allow_conf",
     "confirm_answers",

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from labeling.access import Right, has_right
 from labeling.actions.benchmark_reference import EXPERTS_NEEDED
+from labeling.actions.onboarding_texts import in_onboarding
 from labeling.models import (
     Annotation,
     AssignedTask,
@@ -24,6 +25,7 @@ from labeling.models import (
     MachineSeen,
     Member,
     Note,
+    OnboardingText,
     PoolDraw,
     Project,
     Purpose,
@@ -41,7 +43,9 @@ SLIPPED_IN = (Purpose.GOLD, Purpose.REPEAT)
 
 def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
     """Tasks that wait for the member for this purpose, first come first, but for those that the
-    member passed on."""
+    member passed on; none while an onboarding round comes before."""
+    if in_onboarding(member):
+        return Task.objects.none()
     waiting: QuerySet[Task] = {
         Purpose.LABEL: waiting_for,
         Purpose.AUDIT: audits_for,
@@ -80,14 +84,13 @@ def waiting_for(member: Member) -> QuerySet[Task]:
 
 
 def _own_answers(member: Member) -> QuerySet[Annotation]:
+    """What the member has said to the question, or was told in a round."""
+    said = Q(asked_label__isnull=True) | Q(asked_label=OuterRef("asked_label"))
+    said &= Q(revision=OuterRef("revision"), question=OuterRef("question"), current=True)
     return Annotation.objects.filter(
-        Q(asked_label__isnull=True) | Q(asked_label=OuterRef("asked_label")),
+        Q(purpose=Purpose.LABEL) & said | Q(purpose=Purpose.ONBOARDING),
         task=OuterRef("pk"),
-        revision=OuterRef("revision"),
-        question=OuterRef("question"),
         member=member,
-        purpose=Purpose.LABEL,
-        current=True,
     )
 
 
@@ -176,8 +179,10 @@ def withheld_from(member: Member) -> Q:
 
 
 def gold_for(member: Member) -> QuerySet[Task]:
-    """Settled benchmark tasks on which the member never acted."""
-    items = BenchmarkItem.objects.filter(project_id=member.project_id).exclude(
+    """Settled benchmark tasks on which the member never acted, and whose answer nobody is told in
+    onboarding rounds."""
+    told = OnboardingText.objects.filter(task=OuterRef("task"))
+    items = BenchmarkItem.objects.filter(~Exists(told), project_id=member.project_id).exclude(
         reference=ReferenceOutcome.OPEN
     )
     return untouched(Task.objects.filter(pk__in=items.values("task")), member).order_by("pk")

@@ -39,6 +39,9 @@ from labeling.models import (
     MachineSeen,
     ModelVersion,
     Note,
+    OnboardingItem,
+    OnboardingRound,
+    OnboardingText,
     PlanRow,
     Pool,
     PoolDraw,
@@ -459,6 +462,36 @@ look_at(
     "read_at",
     project="member__project",
     related=["annotation", "member", "by"],
+)
+look_at(
+    OnboardingText,
+    "task",
+    "chosen_by",
+    "created_at",
+    "dropped_at",
+    project=TASK,
+    related=["task", "chosen_by"],
+)
+look_at(
+    OnboardingRound,
+    "member",
+    "number",
+    "outcome",
+    "pass_mark",
+    "started_at",
+    "finished_at",
+    project="member__project",
+    related=["member"],
+    filters=["outcome"],
+)
+look_at(
+    OnboardingItem,
+    "round",
+    "place",
+    "task",
+    "is_right",
+    project="round__member__project",
+    related=["round", "task"],
 )
 look_at(
     Invitation,

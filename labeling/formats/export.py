@@ -22,6 +22,7 @@ from labeling.models import (
     Part,
     Policy,
     Project,
+    Purpose,
     Question,
     Ranking,
     Rejection,
@@ -209,7 +210,8 @@ class _Chunk:
         self.rankings = self._rankings(ids)
         self.verdicts = self._verdicts(ids)
         self.annotations: dict[int, list[Annotation]] = defaultdict(list)
-        annotations = Annotation.objects.current().filter(task__in=ids)
+        given = Annotation.objects.current().filter(task__in=ids)
+        annotations = given.exclude(purpose=Purpose.ONBOARDING)
         for answer in annotations.filter(revision=F("task__revision")).prefetch_related(
             "conf_labels"
         ):

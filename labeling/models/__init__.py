@@ -29,6 +29,7 @@ from labeling.models.invitation import Invitation
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
 from labeling.models.mark import Flag, Skip, SkipReason
 from labeling.models.note import Note
+from labeling.models.onboarding import OnboardingItem, OnboardingRound, OnboardingText
 from labeling.models.policy import DeltaLedger, DeltaTest, LedgerRow, Policy
 from labeling.models.pool import Pool, PoolDraw
 from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
@@ -107,6 +108,9 @@ __all__ = [
     "ModelVersion",
     "Note",
     "OnAlarm",
+    "OnboardingItem",
+    "OnboardingRound",
+    "OnboardingText",
     "Outcome",
     "Part",
     "PlanRow",

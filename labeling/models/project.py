@@ -60,6 +60,8 @@ class RetrievalQuery(models.TextChoices):
 
 MOST_A_DAY = 10_000
 """The largest goal of a day."""
+MOST_IN_ROUND = 100
+"""Texts of an onboarding round at most."""
 
 
 def share_field(default: float, help_text: _StrOrPromise) -> models.FloatField[float, float]:
@@ -118,6 +120,12 @@ class Project(models.Model):
     repeat_share = share_field(
         0.02, _("Share of tasks that the annotator has answered before, some time ago.")
     )
+    onboarding_tasks = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MOST_IN_ROUND)],
+        help_text=_("Texts that new regular annotators label first, with feedback; 0: none."),
+    )
+    onboarding_pass_mark = share_field(0.8, _("Share of these that has to be right."))
     repeat_after_days = models.PositiveSmallIntegerField(
         default=7,
         validators=[MaxValueValidator(3650)],
@@ -276,6 +284,10 @@ class Project(models.Model):
                 condition=Q(daily_goal__lte=MOST_A_DAY), name="project_daily_goal_in_range"
             ),
             models.CheckConstraint(
+                condition=Q(onboarding_tasks__lte=MOST_IN_ROUND),
+                name="project_onboarding_tasks_in_range",
+            ),
+            models.CheckConstraint(
                 condition=Q(audit_check_share__gte=0.05, audit_check_share__lte=1.0),
                 name="project_audit_check_share_in_range",
             ),
@@ -293,6 +305,7 @@ class Project(models.Model):
                     "gold_share",
                     "repeat_share",
                     "least_agreement",
+                    "onboarding_pass_mark",
                     "audit_share",
                     "target_accuracy",
                     "least_mass",

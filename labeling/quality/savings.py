@@ -77,7 +77,7 @@ def seconds_of_an_answer(project: Project) -> tuple[float | None, bool]:
         return project.seconds_per_answer, False
     timed = Annotation.objects.filter(
         task__project=project, member__is_simulated=False, seconds__isnull=False
-    )
+    ).exclude(purpose=Purpose.ONBOARDING)
     newest = timed.order_by("-pk").values_list("seconds", flat=True)[:NEWEST]
     found = [seconds for seconds in newest if seconds is not None]
     return (median(found), True) if found else (None, True)

@@ -25,6 +25,7 @@ from labeling.actions.double_check import keep as keep_answer
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.lease import leave as leave_tasks
 from labeling.actions.lease import renew
+from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.retrieval import mark_helpful
 from labeling.models import DoubleCheck, Lease, Purpose, Skip, Task
 from labeling.views.forms import SHORT_NUMBER, AnswerForm, HelpfulForm, PageForm
@@ -38,7 +39,10 @@ from labeling.views.work import at_hand, taken_back
 @never_cache
 @require_http_methods(["GET", "POST"])
 def annotate(request: PageRequest) -> HttpResponse:
-    """The member's task; POST takes its answer and shows the next one."""
+    """The member's task; POST takes its answer and shows the next one. Whoever has a round to
+    label first finds it instead."""
+    if request.method == "GET" and in_onboarding(request.member):
+        return redirect("labeling:onboarding", slug=request.project.slug)
     return _take(request) if request.method == "POST" else _show(request)
 
 

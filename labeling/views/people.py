@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,8 +21,18 @@ from labeling.access import ProjectRequest, Right, page
 from labeling.actions import people as actions
 from labeling.actions.errors import ActionRefused
 from labeling.actions.goals import set_goal
+from labeling.actions.onboarding import ask_again, let_in
+from labeling.actions.onboarding_texts import in_onboarding
 from labeling.letters import can_send, send_invitation
-from labeling.models import Annotation, Invitation, Member, Project, Purpose, Role
+from labeling.models import (
+    Annotation,
+    Invitation,
+    Member,
+    OnboardingRound,
+    Project,
+    Purpose,
+    Role,
+)
 from labeling.views.shell import shell
 
 
@@ -65,7 +75,7 @@ def people(request: ProjectRequest) -> HttpResponse:
                 form.add_error(None, refused.message)
     members = _members(request.project)
     content |= {
-        "present": members.filter(left_at__isnull=True),
+        "present": _with_rounds(request.project, members.filter(left_at__isnull=True)),
         "gone": members.filter(left_at__isnull=False),
         "invitations": request.project.invitations.open().select_related("invited_by"),
         "roles": [(one.value, one.label) for one in (Role.REGULAR, Role.EXPERT, Role.ADMIN)],
@@ -91,6 +101,22 @@ def _members(project: Project) -> QuerySet[Member]:
     newest = Subquery(mine.order_by("-pk").values("created_at")[:1])
     rows = project.members.select_related("user").order_by("pk")
     return rows.annotate(answers=Coalesce(many, 0), last_answer=newest)
+
+
+def _with_rounds(project: Project, members: QuerySet[Member]) -> list[Member]:
+    """The members, each with `kept` (does a round come before their work?) and `last_round`, with
+    how many of its texts were answered, and rightly."""
+    counted = OnboardingRound.objects.filter(member__project=project).annotate(
+        texts=Count("items"),
+        answered=Count("items__annotation"),
+        right=Count("pk", filter=Q(items__is_right=True)),
+    )
+    newest = {one.member_id: one for one in counted.order_by("number")}
+    found = list(members.select_related("project", "user"))
+    for member in found:
+        member.kept = in_onboarding(member)  # type: ignore[attr-defined]
+        member.last_round = newest.get(member.pk)  # type: ignore[attr-defined]
+    return found
 
 
 @page(Right.MANAGE)
@@ -121,6 +147,23 @@ def goal(request: ProjectRequest, member_id: int) -> HttpResponse:
         return _("The goal of %(name)s is changed.") % {"name": member.name}
 
     return _act(request, change)
+
+
+@page(Right.MANAGE)
+@require_POST
+def onboarding(request: ProjectRequest, member_id: int) -> HttpResponse:
+    """Let a member in without having passed a round, or ask another round of them."""
+    member = _member(request, member_id)
+    lets_in = request.POST.get("do") == "let_in"
+
+    def decide() -> str:
+        if lets_in:
+            let_in(member=member, by=request.member)
+            return _("%(name)s labels like all others from now on.") % {"name": member.name}
+        ask_again(member=member, by=request.member)
+        return _("%(name)s labels a round first.") % {"name": member.name}
+
+    return _act(request, decide)
 
 
 @page(Right.MANAGE)

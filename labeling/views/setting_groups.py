@@ -141,6 +141,18 @@ GROUPS = (
                 words.gold,
             ),
             Setting(
+                "onboarding_tasks",
+                _("Texts of an onboarding round"),
+                _("What new regular annotators label first, with feedback. 0 for none."),
+                words.onboarding,
+            ),
+            Setting(
+                "onboarding_pass_mark",
+                _("Right answers needed there"),
+                _("Share of the round that has to be right. From 0 to 1."),
+                words.pass_mark,
+            ),
+            Setting(
                 "repeat_share",
                 _("Share of repeated tasks"),
                 _("Tasks that the same person answered before. From 0 to 1."),

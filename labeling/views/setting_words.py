@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from labeling.actions.onboarding_texts import tellable
 from labeling.models import Assistance, OnAlarm, Project, Question, RetrievalQuery
 
 
@@ -51,6 +52,24 @@ def confirm(project: Project) -> str:
     if project.confirm_answers:
         return _("A key chooses, Enter sends: slower, with fewer slips.")
     return _("A key answers at once; the last answers can be taken back.")
+
+
+def onboarding(project: Project) -> str:
+    if not project.onboarding_tasks:
+        return _("New members label at once.")
+    there = tellable(project).count()
+    said = ngettext(
+        "%(n)d text is there to take rounds from: chosen ones, and those of the part “fit”.",
+        "%(n)d texts are there to take rounds from: chosen ones, and those of the part “fit”.",
+        there,
+    )
+    return said % {"n": there}
+
+
+def pass_mark(project: Project) -> str:
+    return _("Below %(share)s another round comes, or an admin lets the member in.") % {
+        "share": percent(project.onboarding_pass_mark)
+    }
 
 
 def daily_goal(project: Project) -> str:

@@ -19,7 +19,17 @@ from labeling.access import ProjectRequest, Right, page
 from labeling.actions.answers import own_answers
 from labeling.actions.browse import COUNTED, Walk, Wanted, hidden_from, matching, walk
 from labeling.actions.lease import see_machines, see_machines_of
-from labeling.models import Annotation, AssignedTask, Member, Purpose, Resolution, Source, Task
+from labeling.actions.onboarding_texts import may_choose
+from labeling.models import (
+    Annotation,
+    AssignedTask,
+    Member,
+    OnboardingText,
+    Purpose,
+    Resolution,
+    Source,
+    Task,
+)
 from labeling.views.language import language_of
 from labeling.views.panel import documents_of
 from labeling.views.shell import shell
@@ -166,4 +176,6 @@ def _whole(task: Task) -> dict[str, Any]:
         "entries": story_of(task),
         "documents": documents_of(task),
         "in_benchmark": hasattr(task, "benchmark_item"),
+        "may_teach": may_choose(task),
+        "teaches": OnboardingText.objects.chosen().filter(task=task).first(),
     }

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from labeling.actions.goals import today_of
 from labeling.actions.lease import next_tasks
+from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.queues import for_others, left_for
 from labeling.models import Annotation, Lease, Member, Purpose, Skip, Task, TaskStatus
 from labeling.views.panel import Panel, build, in_words
@@ -101,6 +102,7 @@ def _why_nothing(member: Member) -> dict[str, Any]:
     counts["answered"] = max(0, counts[TaskStatus.DEFERRED] - away)
     return {
         **{name: (n, _in_words(n)) for name, n in counts.items()},
+        "round": in_onboarding(member),
         "put_off": soonest["n"],
         "back_at": soonest["at"],
         "passed_on": passed_on,

@@ -13,6 +13,8 @@ from django.utils import timezone
 from labeling.actions.guidelines import write_guidelines
 from labeling.actions.lease import next_task
 from labeling.actions.monitor import check_policies
+from labeling.actions.onboarding import begin
+from labeling.actions.onboarding_texts import choose_text
 from labeling.actions.people import invite
 from labeling.actions.projects import create_token
 from labeling.actions.snapshots import ask_snapshot, make_snapshot
@@ -24,6 +26,7 @@ from labeling.models import (
     Document,
     Flag,
     Member,
+    OnboardingItem,
     Policy,
     Project,
     PromptPreview,
@@ -47,7 +50,9 @@ from tests.labeling.builders import (
     make_member,
     make_model_version,
     make_prediction,
+    make_task,
 )
+from tests.labeling.cast import say
 from tests.labeling.reranker_report import make_reranker
 from tests.labeling.rest import user_of
 from tests.labeling.scenes import Scene, make_scene
@@ -64,7 +69,7 @@ OF_REGULARS = frozenset({"own", "annotate", "history", "change", "guidelines", "
 BARE = """
   overview annotate bulk guidelines edit_guidelines guideline_versions history adjudicate quality
   classifier benchmark audit export import settings runs marks tasks assignments people label_set
-  add_label import_labels own snapshots new_snapshot
+  add_label import_labels own snapshots new_snapshot onboarding_texts
 """
 """Pages of a project whose address names nothing else."""
 WORDY = "My phone does not find the card since the update; I tried both slots and another phone. "
@@ -98,6 +103,7 @@ def make_everything() -> Everything:
     _say_and_decide(scene)
     task = _wait_for_people(scene)
     _measure(project, (admin, expert, ann))
+    told, newcomers = _begin(project, expert)
     _settle(project, ann, expert)
     preview = _look_at_prompts(scene.validators[0], task)
     reranker = make_reranker(project)
@@ -110,12 +116,21 @@ def make_everything() -> Everything:
     next_task(member=ann)
     changed = Annotation.objects.filter(member=ann, purpose="label").earliest("pk")
     _keep_snapshots(project, admin)
-    roles = {"admin": admin, "expert": expert, "regular": ann}
+    roles = {"admin": admin, "expert": expert, "regular": ann, **newcomers}
     return Everything(
         project=project,
         sessions={"": "", **{role: _session(member) for role, member in roles.items()}},
         pages={
             **_pages(project, scene.run, task, preview, changed),
+            "onboarding": ("newcomer", reverse("labeling:onboarding", args=(project.slug,))),
+            "onboarding_told": (
+                "newcomer",
+                reverse("labeling:onboarding_told", args=(project.slug, told.pk)),
+            ),
+            "onboarding, not passed": (
+                "failed",
+                reverse("labeling:onboarding", args=(project.slug,)),
+            ),
             "import_look": ("admin", _upload(project, admin)),
             "import_look of another tool": ("admin", _foreign(project, admin)),
             "invitation": ("", _invitation(project, admin)),
@@ -194,6 +209,24 @@ def _measure(project: Project, members: tuple[Member, ...]) -> None:
         for seat, member in enumerate(members):
             name = NAMES[(place + seat) % 2]
             make_annotation(item.task, member, label_of(project, name), seconds=4.5)
+
+
+def _begin(project: Project, expert: Member) -> tuple[OnboardingItem, dict[str, Member]]:
+    """Somebody in the midst of the onboarding round, and somebody who did not pass it."""
+    Project.objects.filter(pk=project.pk).update(onboarding_tasks=2, onboarding_pass_mark=1.0)
+    project.refresh_from_db()
+    label = label_of(project, NAMES[0])
+    for number in range(3):
+        task = make_task(project, text=f"{WORDY}{number}")
+        make_benchmark_item(task, "fit", reference="label", reference_label=label)
+        if number:
+            choose_text(task=task, by=expert, explanation="It is about money, not about the card.")
+    newcomers = {role: make_member(project, username=role) for role in ("newcomer", "failed")}
+    for member, answers in zip(newcomers.values(), (1, 2), strict=True):
+        begun = begin(member=member)
+        for item in begun.items.order_by("place")[:answers]:
+            say(member, item.task, NAMES[1], purpose="onboarding")
+    return OnboardingItem.objects.get(round__member=newcomers["newcomer"], place=1), newcomers
 
 
 def _settle(project: Project, ann: Member, expert: Member) -> None:

@@ -48,6 +48,9 @@ from labeling.models import (
     MachineSeen,
     Member,
     Note,
+    OnboardingItem,
+    OnboardingRound,
+    OnboardingText,
     Part,
     PlanRow,
     Pool,
@@ -274,6 +277,27 @@ def note(**fields: Any) -> Callable[[Cast], object]:
         by = given.pop("by", None) or make_member(cast.project, "expert")
         annotation = make_annotation(cast.task, cast.member, cast.label)
         return Note.objects.create(annotation=annotation, by=by, **given)
+
+    return make
+
+
+def onboarding(**fields: Any) -> Callable[[Cast], object]:
+    def make(cast: Cast) -> object:
+        given = {"number": 1, "pass_mark": 0.8, **fields}
+        return OnboardingRound.objects.create(member=cast.member, **given)
+
+    return make
+
+
+def onboarding_items(*items: dict[str, Any]) -> Callable[[Cast], object]:
+    """A round with these items, by default each of another text in another place."""
+
+    def make(cast: Cast) -> object:
+        made = OnboardingRound.objects.create(member=cast.member, number=1, pass_mark=0.8)
+        for place, item in enumerate(items):
+            given = {"place": place, "task": make_task(cast.project), **_resolved(cast, item)}
+            OnboardingItem.objects.create(round=made, revision=1, **given)
+        return made
 
     return make
 
@@ -639,6 +663,23 @@ CASES: list[Case] = [
         "benchmark_reference_label_iff_label",
         lambda c: make_benchmark_item(c.task, reference="unk", reference_label=c.label),
     ),
+    ("onboarding_round_once", twice(onboarding(outcome="passed", finished_at=timezone.now()))),
+    (
+        "onboarding_one_open",
+        lambda c: (onboarding()(c), onboarding(number=2)(c)),
+    ),
+    ("onboarding_finished_iff_over", onboarding(outcome="passed")),
+    ("onboarding_finished_iff_over", onboarding(finished_at=timezone.now())),
+    ("onboarding_pass_mark_is_share", onboarding(pass_mark=1.1)),
+    ("onboarding_task_once", lambda c: onboarding_items({"task": c.task}, {"task": c.task})(c)),
+    ("onboarding_place_once", onboarding_items({"place": 1}, {"place": 1})),
+    ("onboarding_item_answered_whole", onboarding_items({"is_right": True})),
+    (
+        "onboarding_text_explained_by_somebody",
+        lambda c: OnboardingText.objects.create(task=c.task, explanation="why"),
+    ),
+    ("project_onboarding_tasks_in_range", change(Project, onboarding_tasks=101)),
+    ("project_onboarding_pass_mark_is_share", change(Project, onboarding_pass_mark=1.1)),
     ("project_daily_goal_in_range", change(Project, daily_goal=10_001)),
     ("member_daily_goal_in_range", change(Member, daily_goal=10_001)),
     ("project_audit_check_share_in_range", change(Project, audit_check_share=0.01)),
