@@ -71,6 +71,11 @@ def make_snapshot(snapshot_id: int) -> None:
     _send_on_commit("llm_worker.tasks.make_snapshot", "default", snapshot_id=snapshot_id)
 
 
+def finish_erasures(project_id: int) -> None:
+    """Have erased texts taken out of the project's snapshots."""
+    _send_on_commit("llm_worker.tasks.finish_erasures", "default", project_id=project_id)
+
+
 def watch_policies() -> None:
     """Have the audits looked at: does any policy's promise hold no longer?"""
     _send_on_commit("llm_worker.tasks.watch_policies", "default")

@@ -51,6 +51,12 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(normalise_text(text).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def exact_hash(text: str) -> str:
+    """SHA-256 of the very text, for what tells cases or spaces apart as the normalised form does
+    not: an encoder may."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def secret_digest(secret: str) -> str:
     """SHA-256 of a token or a link: 32 random bytes need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()

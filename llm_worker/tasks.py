@@ -112,6 +112,13 @@ def make_snapshot(snapshot_id: int) -> None:
     handler(snapshot_id)
 
 
+@shared_task(queue="default")
+def finish_erasures(project_id: int) -> int:
+    from labeling.actions.erase import finish_erasures as handler
+
+    return handler(project_id)
+
+
 @shared_task(queue="rerank")
 def train_classifier(project_id: int, **options: Any) -> dict[str, Any]:
     from llm_worker.pipeline.training import train_embedded_classifier

@@ -27,6 +27,7 @@ from labeling.models import (
     Run,
     Stage,
     Task,
+    TaskStatus,
     TaxonomyVersion,
 )
 
@@ -341,6 +342,10 @@ class _Standing:
         if task is None:
             intake.add_new(row, self._new_task(row))
             return
+        if task.status == TaskStatus.ERASED:
+            raise BadRow(
+                _("The text of this task was erased, so it is not taken again."), "external_id"
+            )
         if task.text != row.text or (row.turns is not None and task.turns != row.turns):
             self._sort_changed(row, task, intake, revise=revise)
             return

@@ -157,8 +157,11 @@ def archive_project(*, project: Project, by: Actor) -> None:
 
 @transaction.atomic
 def restore_project(*, project: Project, by: Actor) -> None:
-    """Bring an archived project back. Its runs stay paused until somebody lets them go on."""
-    archived = Project.objects.filter(pk=project.pk, archived_at__isnull=False)
+    """Bring an archived project back. Its runs stay paused until somebody lets them go on. One
+    whose deletion has begun stays where it is."""
+    archived = Project.objects.filter(
+        pk=project.pk, archived_at__isnull=False, purge_begun_at__isnull=True
+    )
     if archived.update(archived_at=None):
         record(project, by, "project_restored", project, old={"archived": True})
 

@@ -54,6 +54,7 @@ def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
         Purpose.REPEAT: repeats_for,
     }[Purpose(purpose)](member)
     others = for_others(member) if purpose == Purpose.LABEL else for_experts_alone(member)
+    waiting = waiting.exclude(status=TaskStatus.ERASED)
     return waiting.filter(~others, ~Exists(Skip.objects.keeping(member)))
 
 

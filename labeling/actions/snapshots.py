@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ from labeling.actions.errors import ActionRefused
 from labeling.actions.events import Actor, record
 from labeling.formats.export import SCHEMA_VERSION, tasks_with_rows
 from labeling.formats.selection import SelectionForm
-from labeling.formats.snapshot import Line, Written, write_file
+from labeling.formats.snapshot import (
+    Line,
+    SnapshotDamaged,
+    Written,
+    checked_lines,
+    path_of,
+    write_file,
+)
 from labeling.formats.writers import about_of
 from labeling.models import Member, Policy, Project, Snapshot
 
@@ -191,3 +198,79 @@ def _drop_unnamed() -> None:
         name = f"{path.parent.name}/{path.name}"
         if name not in named and path.stat().st_mtime < long_ago:
             path.unlink(missing_ok=True)
+
+
+def begin_snapshots_anew(project: Project) -> None:
+    """Take from workers what they are writing: they may have read a text that is erased now."""
+    writing = project.snapshots.filter(status=Snapshot.Status.WRITING)
+    for snapshot in writing:
+        project.snapshots.filter(pk=snapshot.pk, status=Snapshot.Status.WRITING).update(
+            status=Snapshot.Status.WAITING, claimed_until=None
+        )
+        dispatch.make_snapshot(snapshot.pk)
+
+
+def erase_from_snapshots(project: Project, tasks: Collection[int], *, reason: str) -> int:
+    """Put a tombstone in the place of every row of these tasks (ids), in every kept snapshot. A
+    file is written anew and takes the old one's place; the old checksum stays beside the new one.
+    Returns how many files changed."""
+    changed = 0
+    for snapshot in project.snapshots.filter(status=Snapshot.Status.DONE).order_by("pk"):
+        try:
+            changed += _rewritten(snapshot, tasks, reason)
+        except SnapshotDamaged as damaged:
+            # It may hold the text, and nobody can read it any more: it goes as it is.
+            _give_up(snapshot, damaged.message)
+    return changed
+
+
+def _rewritten(snapshot: Snapshot, tasks: Collection[int], reason: str) -> bool:
+    erased = 0
+    at = timezone.now().isoformat()
+
+    def lines() -> Iterator[Line]:
+        nonlocal erased
+        for line in checked_lines(snapshot):
+            if "row" in line and line["task"] in tasks:
+                erased += 1
+                line = {"task": line["task"], "erased": at}
+            yield line
+
+    written = write_file(snapshot, lines())
+    if not erased:  # the same rows, so the same bytes under the same name
+        return False
+    rewrite = {
+        "at": at,
+        "reason": reason,
+        "rows": erased,
+        "old_sha256": snapshot.sha256,
+        "sha256": written.sha256,
+    }
+    with transaction.atomic():
+        standing = Snapshot.objects.filter(pk=snapshot.pk, sha256=snapshot.sha256)
+        standing.update(
+            file=written.file,
+            sha256=written.sha256,
+            size=written.size,
+            erased=written.erased,
+            rewrites=[*snapshot.rewrites, rewrite],
+        )
+        record(
+            snapshot.project,
+            "erasure",
+            "snapshot_rewritten",
+            snapshot,
+            old={"sha256": snapshot.sha256},
+            new={"sha256": written.sha256, "rows": erased},
+        )
+    path_of(snapshot).unlink(missing_ok=True)
+    return True
+
+
+@transaction.atomic
+def _give_up(snapshot: Snapshot, why: str) -> None:
+    path_of(snapshot).unlink(missing_ok=True)
+    Snapshot.objects.filter(pk=snapshot.pk).update(
+        status=Snapshot.Status.FAILED, failure=why, file="", sha256=""
+    )
+    record(snapshot.project, "erasure", "snapshot_lost", snapshot, old={"file": snapshot.file})

@@ -24,6 +24,7 @@ from labeling.models import (
     Document,
     DoubleCheck,
     Embedding,
+    Erasure,
     Event,
     Flag,
     GuidelinesRead,
@@ -515,3 +516,4 @@ look_at(
     related=["project"],
     filters=["status"],
 )
+look_at(Erasure, "project", "task", "reason", "actor", "created_at", related=["project", "task"])

@@ -20,7 +20,8 @@ from labeling.models import Decision, PlanRow, Project, Resolution, Run, Source,
 
 @dataclass(frozen=True)
 class Selection:
-    """What narrows an export; everything is None, empty or False where it does not.
+    """What narrows an export; everything is None, empty or False where it does not. Tasks whose
+    text was erased are there only if that status is asked for.
 
     `label_id` is the label that stands; `sources` are those of the resolution, whose time lies in
     [`resolved_since`, `resolved_before`). `run_id`: a run in whose plan the present text stands.
@@ -41,6 +42,8 @@ class Selection:
         tasks = Task.objects.filter(project=project).order_by("pk")
         if self.status is not None:
             tasks = tasks.filter(status=self.status)
+        else:
+            tasks = tasks.exclude(status=TaskStatus.ERASED)
         if self.run_id is not None:
             planned = PlanRow.objects.filter(
                 run=self.run_id, task=OuterRef("pk"), revision=OuterRef("revision")

@@ -23,6 +23,7 @@ from labeling.models.benchmark import (
 from labeling.models.decision import AuditDraw, Decision, DeferReason, Outcome, Rejection
 from labeling.models.document import Document, HelpfulDocument, Retrieved
 from labeling.models.double_check import DoubleCheck
+from labeling.models.erasure import Erasure
 from labeling.models.event import Event
 from labeling.models.guideline import GuidelinesRead, GuidelineVersion
 from labeling.models.invitation import Invitation
@@ -90,6 +91,7 @@ __all__ = [
     "Document",
     "DoubleCheck",
     "Embedding",
+    "Erasure",
     "Event",
     "Flag",
     "Frozen",

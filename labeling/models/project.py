@@ -93,6 +93,9 @@ class Project(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purge_begun_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("Since when it is deleted for good.")
+    )
 
     question = models.CharField(
         max_length=12,
@@ -258,6 +261,10 @@ class Project(models.Model):
     class Meta:
         ordering = ["slug"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(purge_begun_at__isnull=True) | Q(archived_at__isnull=False),
+                name="project_purged_is_archived",
+            ),
             models.CheckConstraint(
                 condition=Q(answers_at_most__gte=models.F("answers_needed")),
                 name="project_answers_at_most_ge_needed",

@@ -16,6 +16,7 @@ class TaskStatus(models.TextChoices):
     DEFERRED = "deferred", _("waiting for people")
     DISPUTED = "disputed", _("waiting for an expert")
     RESOLVED = "resolved", _("resolved")
+    ERASED = "erased", _("erased")
 
 
 class TaskQuerySet(models.QuerySet["Task"]):
@@ -38,7 +39,8 @@ class TaskQuerySet(models.QuerySet["Task"]):
         fit = BenchmarkItem.objects.filter(
             task=OuterRef("pk"), part=Part.FIT, reference_label__isnull=False
         )
-        return self.filter(~Exists(held_out)).filter(Exists(resolved) | Exists(fit))
+        standing = self.exclude(status=TaskStatus.ERASED)
+        return standing.filter(~Exists(held_out)).filter(Exists(resolved) | Exists(fit))
 
     def outside_benchmark(self) -> TaskQuerySet:
         return self.filter(benchmark_item__isnull=True)
@@ -47,7 +49,8 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """Tasks that wait for a prediction: new ones, and those of the benchmark, whose label
         stands already."""
         return self.filter(prediction__isnull=True).filter(
-            Q(status=TaskStatus.PROCESSING) | Q(benchmark_item__isnull=False)
+            Q(status=TaskStatus.PROCESSING)
+            | (Q(benchmark_item__isnull=False) & ~Q(status=TaskStatus.ERASED))
         )
 
 

@@ -61,7 +61,9 @@ def home(request: HttpRequest) -> HttpResponse:
         }
         for member in members
     ]
-    archived = own.filter(project__archived_at__isnull=False, role=Role.ADMIN)
+    archived = own.filter(
+        project__archived_at__isnull=False, project__purge_begun_at=None, role=Role.ADMIN
+    )
     content = {
         "rows": rows,
         "archived": [member.project for member in archived],
@@ -81,6 +83,7 @@ def restore(request: HttpRequest, slug: str) -> HttpResponse:
         present.select_related("project"),
         project__slug=slug,
         project__archived_at__isnull=False,
+        project__purge_begun_at=None,
     )
     restore_project(project=member.project, by=member)
     messages.success(request, _("The project is back. Its runs wait until you let them go on."))
@@ -115,7 +118,11 @@ def overview(request: ProjectRequest) -> HttpResponse:
     project = request.project
     counts = _status_counts([project])[project.pk]
     content: dict[str, Any] = {
-        "statuses": [(TaskStatus(s).label, s, counts.get(s, 0)) for s in TaskStatus.values],
+        "statuses": [
+            (TaskStatus(s).label, s, counts.get(s, 0))
+            for s in TaskStatus.values
+            if s != TaskStatus.ERASED or counts.get(s)
+        ],
         "total": sum(counts.values()),
         "labels": project.labels.active().count(),
         "runs": with_progress(project.runs.order_by("-pk")[:NEWEST_RUNS]),

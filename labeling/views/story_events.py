@@ -18,6 +18,7 @@ WITHDRAWN = {
     "asked anew": gettext_lazy("people are asked anew"),
     "sent to an expert": gettext_lazy("sent to an expert"),
     "answers changed": gettext_lazy("people's answers changed"),
+    "text erased": gettext_lazy("the text was erased"),
     "new text": gettext_lazy("the text was replaced"),
     "the audit answer changed": gettext_lazy("the answer to the audit changed"),
     "the experts disagree": gettext_lazy("the experts of the benchmark disagree"),
@@ -95,6 +96,10 @@ def _revised(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int,
     }
 
 
+def _erased(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    return _("Erased the text, and what was said of it in words.")
+
+
 def _question(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
     if new.get("question") == Question.BINARY:
         return _("From here on it was asked whether one label holds.")
@@ -155,6 +160,7 @@ TOLD = {
     "resolution_withdrawn": _withdrawn,
     "resolution_reinstated": _reinstated,
     "text_revised": _revised,
+    "text_erased": _erased,
     "question_changed": _question,
     "answer_taken_back": _taken_back,
 }

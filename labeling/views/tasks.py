@@ -23,6 +23,7 @@ from labeling.actions.onboarding_texts import may_choose
 from labeling.models import (
     Annotation,
     AssignedTask,
+    Erasure,
     Member,
     OnboardingText,
     Purpose,
@@ -149,6 +150,7 @@ def task(request: ProjectRequest, task_id: int) -> HttpResponse:
         "task": found,
         "language": language_of(found.text),
         "withheld": found.withheld,
+        "erasure": Erasure.objects.filter(task=found).first(),
     }
     if found.withheld:
         own = own_answers(request.member).filter(task=found)

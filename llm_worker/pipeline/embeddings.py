@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from labeling import scores
 from labeling.models import Embedding
+from labeling.rules import exact_hash
 from llm_worker.pipeline import cores
 from rerank_engine.encoder import Encoder
 
@@ -18,9 +18,8 @@ Progress = Callable[[int, int], None]
 
 
 def key(text: str) -> str:
-    """What a vector is kept under: SHA-256 of the very text, for an encoder may tell cases or
-    spaces apart that the normalised form does not."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    """What a vector is kept under; erasing a text finds it by this, too."""
+    return exact_hash(text)
 
 
 def vectors(

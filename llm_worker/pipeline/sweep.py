@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions import runs
+from labeling.actions.erase import look_after_erasures
 from labeling.actions.previews import look_after_previews
 from labeling.actions.registration import give_up_registrations
 from labeling.actions.snapshots import look_after_snapshots
@@ -39,3 +40,4 @@ def sweep() -> None:
     look_after_previews()
     drop_old_uploads()
     look_after_snapshots()
+    look_after_erasures()

@@ -331,6 +331,7 @@ def _pages(
         **dict.fromkeys(("edit_label", "merge_label", "split_label", "retire_label"), (label,)),
         "task": (task.pk,),
         "override": (settled.pk,),
+        "erase": (settled.pk,),
         "change": (changed.pk,),
         "snapshot": (2,),
     }

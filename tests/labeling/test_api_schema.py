@@ -56,6 +56,7 @@ CONTRACT = {
     "/projects/{slug}/policies/{version}/activate/": {"post"},
     "/projects/{slug}/policies/preview/": {"get", "post"},
     "/projects/{slug}/metrics/": {"get"},
+    "/projects/{slug}/erasures/": {"get", "post"},
     "/projects/{slug}/export/": {"get"},
     "/projects/{slug}/snapshots/": {"get", "post"},
     "/projects/{slug}/snapshots/{number}/": {"get"},

@@ -35,6 +35,7 @@ from labeling.models import (
     Document,
     DoubleCheck,
     Embedding,
+    Erasure,
     Flag,
     Frozen,
     GuidelineVersion,
@@ -482,6 +483,15 @@ CASES: list[Case] = [
             name="a.csv",
             content=b"",
         ),
+    ),
+    (
+        "project_purged_is_archived",
+        lambda c: Project.objects.filter(pk=c.project.pk).update(purge_begun_at=timezone.now()),
+    ),
+    # Erasures
+    (
+        "erasure_says_why",
+        lambda c: Erasure.objects.create(project=c.project, task=c.task, actor="t", reason=""),
     ),
     # Snapshots
     ("snapshot_number_once", twice(snapshot())),
