@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.events import Actor, record
+from labeling.actions.ingest_parse import BadRow, check_storable
 from labeling.models import Label, LabelAlias, Member, Project, TaxonomyVersion
 
 MAX_LABELS = 5000
@@ -79,13 +80,26 @@ def _parse_label(entry: object) -> LabelSpec:
         raise ValueError(
             _("A description is a text of at most %(n)d characters.") % {"n": MAX_DESCRIPTION}
         )
-    return LabelSpec(
+    spec = LabelSpec(
         key=key,
         name=name,
         description=description.strip(),
         examples=_examples(entry.get("examples"), "examples"),
         counter_examples=_examples(entry.get("counter_examples"), "counter_examples"),
     )
+    try:
+        check_storable(_joined(spec), "labels")
+    except BadRow as bad:
+        raise ValueError(bad.message) from None
+    return spec
+
+
+def _joined(spec: LabelSpec) -> str:
+    """Every text of a label."""
+    texts = [spec.key, spec.name, spec.description]
+    for example in (*spec.examples, *spec.counter_examples):
+        texts += example.values() if isinstance(example, Mapping) else [example]
+    return " ".join(texts)
 
 
 def _line(value: object, field_name: str, most: int) -> str:

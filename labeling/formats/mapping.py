@@ -15,7 +15,7 @@ from labeling.formats.predictions import LOGITS, PROBABILITIES, guess_kind, json
 from labeling.formats.records import FileRefused, read_json_list, read_jsonl, suffix_of
 from labeling.formats.tabular import read_table
 
-SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json")
+SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 MAX_COLUMNS = 1000
 LOOKED_AT = 100
 NO_COLUMN = ""
@@ -83,9 +83,15 @@ def _number(value: object) -> object:
 
 
 def read_rows(path: Path) -> Iterator[object]:
-    """Rows of a CSV (as texts by column), of JSON lines, or of a JSON list. Raises FileRefused."""
+    """Rows of a CSV (as texts by column), of JSON lines, of a JSON list or of Parquet. Raises
+    FileRefused."""
     suffix = suffix_of(path, SUFFIXES)
-    if suffix == ".csv":
+    if suffix == ".parquet":
+        # Only who reads Parquet loads its library.
+        from labeling.formats.parquet_read import read_parquet
+
+        yield from read_parquet(path)
+    elif suffix == ".csv":
         _header, rows = read_table(path)
         yield from rows
     elif suffix == ".json":
@@ -98,8 +104,13 @@ def columns_of(path: Path) -> list[str]:
     """The names that the first rows have, in order; at most a thousand."""
     first = itertools.islice(read_rows(path), LOOKED_AT)
     names: dict[str, None] = {}
-    if suffix_of(path, SUFFIXES) == ".csv":
+    suffix = suffix_of(path, SUFFIXES)
+    if suffix == ".csv":
         names = dict.fromkeys(read_table(path)[0])
+    elif suffix == ".parquet":
+        from labeling.formats.parquet_read import parquet_columns
+
+        names = dict.fromkeys(parquet_columns(path))
     else:
         for row in first:
             names |= dict.fromkeys(map(str, row) if isinstance(row, Mapping) else ())
@@ -110,6 +121,14 @@ def columns_of(path: Path) -> list[str]:
             _("%(file)s has %(n)d columns; at most %(most)d are read here.")
             % {"file": path.name, "n": len(names), "most": MAX_COLUMNS}
         )
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise FileRefused(
+                _("%(file)s: the name of a column holds half of a surrogate pair.")
+                % {"file": path.name}
+            ) from None
     return list(names)
 
 

@@ -2,7 +2,8 @@
 
 A CSV has the columns `external_id` and `text`, optionally `metadata`, `hidden_metadata` and `turns`
 (JSON in a cell), and scores: one column for each label, or one column `logits` or `probabilities`
-that holds a JSON list or object. An empty score is an unknown one.
+that holds a JSON list or object. An empty score is an unknown one. Parquet has the same columns,
+typed: lists, maps or structs in the place of JSON, which is understood, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from labeling.formats.records import read_jsonl, suffix_of
 from labeling.formats.tabular import need_columns, read_table
 
-SUFFIXES = (".jsonl", ".ndjson", ".csv")
+SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 LOGITS = "logits"
 PROBABILITIES = "probabilities"
 TEXTS = ("external_id", "text")
@@ -27,10 +28,14 @@ def read_predictions(
 ) -> Iterator[object]:
     """Items for ingest, one at a time. Raises FileRefused for what is not such a file.
 
-    `score_kind` says what a CSV's label columns hold; without it they are probabilities if the
+    `score_kind` says what label columns hold; without it they are probabilities if the
     first row of them adds up to 1, else logits. `raw` leaves leading apostrophes of cells alone.
     """
-    if suffix_of(path, SUFFIXES) != ".csv":
+    suffix = suffix_of(path, SUFFIXES)
+    if suffix == ".parquet":
+        yield from _typed(path, score_kind)
+        return
+    if suffix != ".csv":
         yield from read_jsonl(path)
         return
     header, rows = read_table(path, raw=raw)
@@ -42,6 +47,29 @@ def read_predictions(
     kind = score_kind or guess_kind([first[label] for label in labels])
     for row in itertools.chain([first], rows):
         yield _item(row, labels, kind)
+
+
+def _typed(path: Path, score_kind: str | None) -> Iterator[object]:
+    """Items of a Parquet file, whose library only who reads one loads."""
+    from labeling.formats.parquet_read import parquet_columns, read_parquet
+
+    header = parquet_columns(path)
+    need_columns(path, header, TEXTS)
+    labels = [name for name in header if name not in (*TEXTS, *JSON_CELLS)]
+    kind = score_kind
+    for row in read_parquet(path):
+        item: dict[str, object] = {name: row[name] for name in TEXTS}
+        if isinstance(row["external_id"], int):
+            item["external_id"] = str(row["external_id"])
+        for name in JSON_CELLS:
+            value = row.get(name)
+            if value not in (None, ""):
+                item[name] = json_cell(value) if isinstance(value, str) else value
+        scores = {label: row[label] for label in labels if row[label] is not None}
+        if scores:
+            kind = kind or guess_kind([json.dumps(score) for score in scores.values()])
+            item[kind] = scores
+        yield item
 
 
 def guess_kind(cells: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def look_at_predictions(
     found = check_file(project=project, model_version=model_version, read=read)
     return Look(
         rows=_first(read, found.errors, _prediction),
-        errors=found.errors[:ERRORS_SHOWN],
+        errors=shown_errors(found.errors),
         total=found.rows,
         bad_rows=found.bad_rows,
         created=found.created,
@@ -61,7 +61,7 @@ def look_at_documents(path: Path, columns: Mapping[str, str]) -> Look:
     good, errors = check_documents(read())
     return Look(
         rows=_first(read, errors, _document),
-        errors=errors[:ERRORS_SHOWN],
+        errors=shown_errors(errors),
         total=good + len(errors),
         bad_rows=len(errors),
         created=None,
@@ -70,13 +70,21 @@ def look_at_documents(path: Path, columns: Mapping[str, str]) -> Look:
     )
 
 
+def shown_errors(errors: Sequence[Detail]) -> list[Detail]:
+    """The first hundred, in texts that a page can hold: half of a surrogate pair cannot be sent."""
+    return [
+        Detail(short(error.message, 1000), short(error.field), error.index)
+        for error in errors[:ERRORS_SHOWN]
+    ]
+
+
 def _first(
     read: Callable[[], Iterator[object]],
     errors: Iterable[Detail],
     shown: Callable[[Mapping[str, Any]], dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """The first rows, each with its number from 1 and what is wrong with it."""
-    wrong = {error.index: error.message for error in errors}
+    wrong = {error.index: short(error.message, 1000) for error in errors}
     return [
         {
             "number": index + 1,
@@ -91,17 +99,17 @@ def _prediction(item: Mapping[str, Any]) -> dict[str, Any]:
     scores = item.get("logits", item.get("probabilities"))
     kind = "logits" if "logits" in item else "probabilities" if "probabilities" in item else ""
     return {
-        "id": item.get("external_id"),
+        "id": short(item.get("external_id")),
         "text": short(item.get("text")),
         "kind": kind,
         "scores": _best(scores),
-        "metadata": item.get("metadata") or {},
+        "metadata": {short(k): short(v) for k, v in (item.get("metadata") or {}).items()},
     }
 
 
 def _document(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": item.get("id"),
+        "id": short(item.get("id")),
         "title": short(item.get("title")),
         "text": short(item.get("text")),
     }
@@ -112,13 +120,13 @@ def _best(scores: object) -> str:
     if isinstance(scores, Mapping):
         numbers = {k: v for k, v in scores.items() if isinstance(v, (int, float))}
         best = sorted(numbers, key=lambda name: -numbers[name])[:3]
-        return ", ".join(f"{str(name)[:60]} {numbers[name]:.4g}" for name in best)
+        return ", ".join(f"{short(name, 60)} {numbers[name]:.4g}" for name in best)
     if isinstance(scores, list):
         return ", ".join(short(value, 20) for value in scores[:3]) + (" …" if scores[3:] else "")
     return "" if scores is None else short(scores)
 
 
 def short(value: object, most: int = TEXT_SHOWN) -> str:
-    """A value as a text, cut where it is long; nothing for None."""
-    text = "" if value is None else str(value)
+    """A value as a text that a page can hold, cut where it is long; nothing for None."""
+    text = "" if value is None else str(value).encode("utf-8", "replace").decode()
     return text if len(text) <= most else f"{text[:most]}…"

@@ -23,7 +23,7 @@ from labeling.formats.foreign.base import ForeignAnswer, ForeignTask, Lost
 from labeling.formats.foreign.readers import TOOLS, ForeignFile, guess_tool
 from labeling.formats.records import FileRefused
 from labeling.models import Answer, Upload
-from labeling.views.import_look import ERRORS_SHOWN, FIRST, short
+from labeling.views.import_look import FIRST, short, shown_errors
 from labeling.views.shell import PageRequest, shell
 
 
@@ -84,7 +84,8 @@ def look_at_project(request: PageRequest, upload: Upload) -> HttpResponse:
     except FileRefused as refused:
         content["refused"] = str(refused)
     except ActionRefused as refused:
-        content["refused"] = " ".join([refused.message, *(d.message for d in refused.details[:1])])
+        said = [refused.message, *(detail.message for detail in refused.details[:1])]
+        content["refused"] = short(" ".join(said), 1000)
     status = 200 if "look" in content and "refused" not in content else 422
     return render(
         request, "labeling/import_tool.html", shell(request, "manage", **content), status=status
@@ -104,7 +105,7 @@ def _seen(request: PageRequest, file: ForeignFile, *, add_labels: bool) -> dict[
     return {
         "look": look,
         "good": look.rows - look.bad_rows,
-        "errors": look.errors[:ERRORS_SHOWN],
+        "errors": shown_errors(look.errors),
         "lost": left_out(look),
         "first": list(_first(file, look.errors)),
     }
@@ -117,7 +118,7 @@ def left_out(report: ProjectImport) -> list[tuple[str, int]]:
 
 def _first(file: ForeignFile, errors: list[Detail]) -> Iterator[dict[str, Any]]:
     """The first rows, each with its number from 1 and what is wrong with it."""
-    wrong = {error.index: error.message for error in errors}
+    wrong = {error.index: short(error.message, 1000) for error in errors}
     for index, task in enumerate(itertools.islice(file.read(), FIRST)):
         row: dict[str, Any] = {"number": index + 1, "error": wrong.get(index, "")}
         if isinstance(task, ForeignTask):

@@ -23,7 +23,7 @@ from labeling.formats.foreign.readers import guess_tool
 from labeling.formats.mapping import SUFFIXES, columns_of
 from labeling.formats.records import FileRefused
 from labeling.models import Upload
-from labeling.views.import_look import Look, look_at_documents, look_at_predictions
+from labeling.views.import_look import Look, look_at_documents, look_at_predictions, short
 from labeling.views.import_maps import DocumentMapForm, PredictionMapForm
 from labeling.views.import_tool import look_at_project
 from labeling.views.shell import PageRequest, shell
@@ -41,7 +41,9 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         widget=forms.FileInput(attrs={"accept": ",".join(SUFFIXES)}),
         label=gettext_lazy("File"),
-        help_text=gettext_lazy("CSV with a header, JSON lines, or a JSON list, in UTF-8."),
+        help_text=gettext_lazy(
+            "CSV with a header, JSON lines or a JSON list in UTF-8, or Parquet."
+        ),
     )
 
 
@@ -105,7 +107,8 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
     except FileRefused as refused:
         content["refused"] = str(refused)
     except ActionRefused as refused:
-        content["refused"] = " ".join([refused.message, *(d.message for d in refused.details[:1])])
+        said = [refused.message, *(detail.message for detail in refused.details[:1])]
+        content["refused"] = short(" ".join(said), 1000)
     status = 200 if "look" in content and "refused" not in content else 422
     return render(
         request, "labeling/import_look.html", shell(request, "manage", **content), status=status

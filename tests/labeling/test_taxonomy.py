@@ -235,3 +235,15 @@ def test_the_label_set_in_force_keeps_its_order_however_its_labels_came() -> Non
     set_labels(project=project, specs=parse_labels(["c", "d", "a"]), by="test")
 
     assert [spec.name for spec in current_specs(project)] == ["c", "d", "a"]
+
+
+@pytest.mark.parametrize("field", ["name", "description", "examples", "counter_examples"])
+@pytest.mark.parametrize("character", ["\x00", "\ud800"])
+def test_a_label_holds_no_character_that_a_database_cannot(field: str, character: str) -> None:
+    text = f"x{character}"
+    odd = {"examples": [text], "counter_examples": [{"text": "x", "label": text}]}.get(field, text)
+
+    with pytest.raises(ActionRefused) as refused:
+        parse_labels([{"name": "a", field: odd}, "b"])
+
+    assert [detail.index for detail in refused.value.details] == [0]

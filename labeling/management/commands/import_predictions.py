@@ -23,13 +23,14 @@ class Command(WordedCommand):
     help = gettext_lazy(
         "Import predictions: JSON lines with external_id, text and logits or probabilities (a list "
         "in the order of the labels, or an object of label and number), or a CSV with external_id, "
-        "text and a column for each label (or one column logits or probabilities with JSON). "
+        "text and a column for each label (or one column logits or probabilities with JSON), or "
+        "Parquet with the same columns. "
         "Importing a file again changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slug", help=_("address of the project"))
-        parser.add_argument("file", type=Path, help=_(".jsonl or .csv"))
+        parser.add_argument("file", type=Path, help=_(".jsonl, .csv or .parquet"))
         parser.add_argument(
             "--model-version",
             default="",
