@@ -52,6 +52,7 @@ class Wanted:
     hard: bool | None = None
     flagged: bool = False
     expert_only: bool = False
+    language: str = ""
     assigned: int | None = None
     """To this member."""
     machines: bool = False
@@ -98,6 +99,8 @@ def matching(member: Member, wanted: Wanted) -> QuerySet[Task]:
         tasks = tasks.filter(Exists(answers))
     if wanted.flagged:
         tasks = tasks.filter(Exists(Flag.objects.open().filter(task=OuterRef("pk"))))
+    if wanted.language:
+        tasks = tasks.filter(language=wanted.language)
     if wanted.assigned is not None:
         assigned = AssignedTask.objects.live().filter(task=OuterRef("pk"))
         tasks = tasks.filter(Exists(assigned.filter(assignment__member=wanted.assigned)))

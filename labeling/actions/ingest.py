@@ -18,6 +18,7 @@ from labeling.actions.events import Actor, record
 from labeling.actions.ingest_parse import BadRow, Columns, Row, columns_for, parse_items, read_id
 from labeling.actions.ingest_write import Intake, write
 from labeling.actions.taxonomy import current_taxonomy, label_names
+from labeling.language import language_given
 from labeling.models import (
     Artifact,
     BenchmarkItem,
@@ -378,6 +379,7 @@ class _Standing:
             external_id=row.external_id,
             text=row.text,
             text_hash=rules.text_hash(row.text),
+            language=language_given(row.text, row.metadata or {}),
             metadata=row.metadata or {},
             hidden_metadata=row.hidden_metadata or {},
             turns=row.turns,

@@ -15,6 +15,7 @@ from labeling.actions import runs
 from labeling.actions.events import Actor, event_fields
 from labeling.actions.ingest_parse import Row
 from labeling.actions.resolve import withdraw
+from labeling.language import language_given
 from labeling.models import (
     Event,
     Lease,
@@ -103,6 +104,7 @@ class Intake:
         for name, value in differ.items():
             setattr(task, name, value)
         if differ:
+            task.language = language_given(task.text, task.metadata)
             self.metadata.append(task)
             self.changed.add(task.pk)
 
@@ -134,7 +136,7 @@ def write(
         _revise(project, intake.revised, by)
     if intake.metadata:
         Task.objects.bulk_update(
-            intake.metadata, ["metadata", "hidden_metadata"], batch_size=WRITE_BATCH
+            intake.metadata, ["metadata", "hidden_metadata", "language"], batch_size=WRITE_BATCH
         )
     if not intake.scored or model_version is None:
         return None
@@ -230,12 +232,13 @@ def _revise(project: Project, revised: list[tuple[Row, Task]], by: Actor) -> Non
         task.text, task.text_hash = row.text, rules.text_hash(row.text)
         task.turns = row.turns
         task.metadata = task.metadata if row.metadata is None else row.metadata
+        task.language = language_given(task.text, task.metadata)
         if row.hidden_metadata is not None:
             task.hidden_metadata = row.hidden_metadata
         task.status, task.prediction = TaskStatus.PROCESSING, None
         task.question, task.asked_label = Question.MULTICLASS, None
     fields = ["revision", "text", "text_hash", "turns", "metadata", "hidden_metadata"]
-    fields += ["status", "prediction", "question", "asked_label"]
+    fields += ["language", "status", "prediction", "question", "asked_label"]
     Task.objects.bulk_update(tasks, fields, batch_size=100)
     Event.objects.bulk_create(
         [

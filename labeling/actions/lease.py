@@ -23,6 +23,7 @@ from labeling.actions.queues import (
     assigned_to,
     ordinary_purposes,
     queue_of,
+    readable,
     served_blind,
     slipped_in,
     some_repeats,
@@ -33,6 +34,7 @@ from labeling.models import (
     Answer,
     Assistance,
     BenchmarkAnswer,
+    LanguageQueues,
     Lease,
     MachineSeen,
     Member,
@@ -62,7 +64,7 @@ def next_task(*, member: Member, exclude: Collection[int] = ()) -> Lease | None:
     are needed come last, but they do come.
     """
     held = _held(member, exclude)
-    return held[0] if held else _new(member, exclude, ways=(_assigned, _free, _taken))
+    return held[0] if held else _new(member, exclude, ways=(_assigned, _readable, _free, _taken))
 
 
 def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> list[Lease]:
@@ -74,7 +76,9 @@ def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> 
     """
     leases = _held(member, exclude)
     while len(leases) < count:
-        ways = (_assigned, _free) if leases else (_assigned, _free, _taken)
+        ways: Sequence[HandOut] = (_assigned, _readable, _free)
+        if not leases:
+            ways = (*ways, _taken)
         lease = _new(member, [*exclude, *(one.task_id for one in leases)], ways=ways)
         if lease is None:
             break
@@ -217,9 +221,16 @@ def _free(member: Member, purpose: str, exclude: Collection[int]) -> Lease | Non
 
 def _assigned(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
     """The first of those that are assigned to the member."""
-    if purpose != Purpose.LABEL:
+    mine = assigned_to(member) if purpose == Purpose.LABEL else []
+    return _with_room(member, purpose, exclude, among=Q(pk__in=mine)) if mine else None
+
+
+def _readable(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
+    """The first of those in the member's languages, where these come first."""
+    first = member.project.language_queues == LanguageQueues.FIRST and member.languages
+    if purpose != Purpose.LABEL or not first:
         return None
-    return _with_room(member, purpose, exclude, among=assigned_to(member))
+    return _with_room(member, purpose, exclude, among=readable(member))
 
 
 def _with_room(member: Member, purpose: str, exclude: Collection[int], *, among: Q) -> Lease | None:

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -14,8 +15,8 @@ from labeling.actions.assigned import end_of_task
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
 from labeling.actions.lease import lease_again, note_seen, release
-from labeling.actions.queues import queue_of
-from labeling.models import Flag, Lease, MachineSeen, Member, Skip, SkipReason, Task
+from labeling.actions.queues import queue_of, withheld_from
+from labeling.models import Flag, Lease, MachineSeen, Member, Purpose, Skip, SkipReason, Task
 
 COMES_BACK_AFTER = datetime.timedelta(hours=1)
 
@@ -49,6 +50,18 @@ def skip(*, lease: Lease, reason: str) -> Skip:
     return skipped
 
 
+@transaction.atomic
+def skip_waiting(*, member: Member, task: Task, reason: str) -> Skip:
+    """Pass on a task that the member has in hand, or that waits for them though they have not
+    leased it."""
+    held = member.leases.filter(task=task).order_by("-expires_at").first()
+    if held is None:
+        if not queue_of(member, Purpose.LABEL).filter(pk=task.pk).exists():
+            raise Conflict(_("This task does not wait for you."))
+        held = lease_again(task=task, member=member, purpose=Purpose.LABEL, visible={})
+    return skip(lease=held, reason=reason)
+
+
 def take_back_skip(skipped: Skip) -> Lease:
     """Give a skipped task back to the member as it was shown. Call inside a transaction; raises
     ActionRefused where the task waits for them no more."""
@@ -72,10 +85,12 @@ def bring_back(*, member: Member) -> None:
 
 
 @transaction.atomic
-def flag(*, member: Member, task: Task, note: str = "") -> Flag:
-    """Mark a task for the experts; a second mark of the member changes the note of the first."""
+def flag(*, member: Member, task: Task, note: str = "", unleased: bool = False) -> Flag:
+    """Mark a task for the experts; a second mark of the member changes the note of the first.
+    `unleased`: also one that waits for the member, who need not have it in hand."""
     has_it = task.leases.filter(member=member).exists()
-    if not has_it and not task.annotations.filter(member=member).exists():
+    waits = unleased and queue_of(member, Purpose.LABEL).filter(pk=task.pk).exists()
+    if not has_it and not waits and not task.annotations.filter(member=member).exists():
         raise Conflict(_("This task is not with you any more."))
     Member.objects.select_for_update(no_key=True).get(pk=member.pk)
     found, made = Flag.objects.update_or_create(
@@ -99,6 +114,17 @@ def close_flag(*, flag: Flag, by: Member) -> None:
     closing = Flag.objects.open().filter(pk=flag.pk)
     if closing.update(closed_at=timezone.now(), closed_by=by):
         record(flag.task.project, by, "flag_closed", flag.task, old={"flag": flag.pk})
+
+
+def flags_for(member: Member) -> QuerySet[Flag]:
+    """Open flags, oldest first: the project's for who reviews, else the member's own. A note on a
+    text that `member` is to answer blind may say what machines think, and is `withheld`."""
+    kept = Task.objects.filter(withheld_from(member), pk=OuterRef("task"))
+    flags = Flag.objects.open().filter(task__project_id=member.project_id)
+    if not has_right(member, Right.REVIEW):
+        flags = flags.filter(member=member)
+        kept = kept.none()
+    return flags.annotate(withheld=Exists(kept)).select_related("task", "member").order_by("pk")
 
 
 def read_notes(*, member: Member, flags: Sequence[Flag]) -> None:

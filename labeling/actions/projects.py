@@ -42,6 +42,7 @@ SETTINGS = (
     "double_check",
     "allow_bulk",
     "resolve_duplicates",
+    "language_queues",
     "lease_minutes",
     "daily_goal",
     "audit_share",

@@ -16,11 +16,13 @@ from labeling.actions.onboarding_texts import in_onboarding
 from labeling.models import (
     Annotation,
     AssignedTask,
+    Assignment,
     Assistance,
     AuditDraw,
     AuditPick,
     BenchmarkAnswer,
     BenchmarkItem,
+    LanguageQueues,
     Lease,
     MachineSeen,
     Member,
@@ -41,6 +43,10 @@ SLIPPED_IN = (Purpose.GOLD, Purpose.REPEAT)
 """Purposes that come in the place of an ordinary task now and then."""
 
 
+MOST_ASSIGNED = 500
+"""Assigned tasks of a member that are looked at, to choose the next of."""
+
+
 def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
     """Tasks that wait for the member for this purpose, first come first, but for those that the
     member passed on; none while an onboarding round comes before."""
@@ -53,25 +59,54 @@ def queue_of(member: Member, purpose: str) -> QuerySet[Task]:
         Purpose.GOLD: gold_for,
         Purpose.REPEAT: repeats_for,
     }[Purpose(purpose)](member)
-    others = for_others(member) if purpose == Purpose.LABEL else for_experts_alone(member)
     waiting = waiting.exclude(status=TaskStatus.ERASED)
-    return waiting.filter(~others, ~Exists(Skip.objects.keeping(member)))
+    if not has_right(member, Right.REVIEW):
+        waiting = waiting.filter(expert_only=False)
+    if purpose == Purpose.LABEL:
+        waiting = _not_for_others(waiting, member)
+    return waiting.filter(~Exists(Skip.objects.keeping(member)))
 
 
-def for_experts_alone(member: Member) -> Q:
-    """A condition on tasks: experts are asked, and the member is none."""
-    return Q(pk__in=()) if has_right(member, Right.REVIEW) else Q(expert_only=True)
+def _not_for_others(waiting: QuerySet[Task], member: Member) -> QuerySet[Task]:
+    """Without what is assigned to others, and, where only languages that one reads come, without
+    other languages. One condition at a time: PostgreSQL makes joins of these, and of conditions
+    within one another a look at every task."""
+    waiting = waiting.filter(~Exists(_assigned_to_others(member)))
+    if member.project.language_queues == LanguageQueues.ONLY and member.languages:
+        mine = assigned_to(member)
+        waiting = waiting.filter(readable(member) | Q(pk__in=mine) if mine else readable(member))
+    return waiting
+
+
+def _assigned_to_others(member: Member) -> QuerySet[AssignedTask]:
+    return AssignedTask.objects.live().filter(task=OuterRef("pk")).to_others(member)
 
 
 def for_others(member: Member) -> Q:
     """A condition on tasks that wait to be labeled: others are asked, and not the member."""
-    assigned = AssignedTask.objects.live().filter(task=OuterRef("pk"))
-    return for_experts_alone(member) | Q(Exists(assigned.to_others(member)))
+    others = Q(Exists(_assigned_to_others(member)))
+    if not has_right(member, Right.REVIEW):
+        others |= Q(expert_only=True)
+    if member.project.language_queues == LanguageQueues.ONLY and member.languages:
+        others |= ~readable(member) & ~Q(pk__in=assigned_to(member))
+    return others
 
 
-def assigned_to(member: Member) -> Q:
-    """A condition on tasks: they are assigned to the member, or to those of the member's role."""
-    return Q(Exists(AssignedTask.objects.live().filter(task=OuterRef("pk")).to(member)))
+def readable(member: Member) -> Q:
+    """A condition on tasks: the member reads their language, or it is unknown."""
+    return Q(language__in=["", *member.languages])
+
+
+def assigned_to(member: Member) -> list[int]:
+    """Ids of waiting tasks that are assigned to the member or to those of the member's role: those
+    first assigned, and no more than are handed out for a while."""
+    live = Assignment.objects.live().to(member).filter(project=member.project_id)
+    ids = list(live.values_list("pk", flat=True))
+    if not ids:
+        return []
+    rows = AssignedTask.objects.filter(assignment__in=ids, ended_at__isnull=True)
+    rows = rows.filter(task__status=TaskStatus.DEFERRED).order_by("pk")
+    return list(rows.values_list("task", flat=True)[:MOST_ASSIGNED])
 
 
 def waiting_for(member: Member) -> QuerySet[Task]:

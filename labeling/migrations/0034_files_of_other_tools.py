@@ -4,23 +4,32 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0033_accepted_labels_picked_for_audit'),
+        ("labeling", "0033_accepted_labels_picked_for_audit"),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='upload',
-            name='upload_kind_known',
+            model_name="upload",
+            name="upload_kind_known",
         ),
         migrations.AlterField(
-            model_name='upload',
-            name='kind',
-            field=models.CharField(choices=[('predictions', 'texts and predictions'), ('documents', 'documents'), ('project', 'a project of another annotation tool')], max_length=11),
+            model_name="upload",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("predictions", "texts and predictions"),
+                    ("documents", "documents"),
+                    ("project", "a project of another annotation tool"),
+                ],
+                max_length=11,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='upload',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['predictions', 'documents', 'project'])), name='upload_kind_known'),
+            model_name="upload",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["predictions", "documents", "project"])),
+                name="upload_kind_known",
+            ),
         ),
     ]

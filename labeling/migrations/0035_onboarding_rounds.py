@@ -7,129 +7,246 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('labeling', '0034_files_of_other_tools'),
+        ("labeling", "0034_files_of_other_tools"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='OnboardingItem',
+            name="OnboardingItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.PositiveIntegerField()),
-                ('place', models.PositiveSmallIntegerField()),
-                ('visible', models.JSONField(default=dict)),
-                ('is_right', models.BooleanField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField()),
+                ("place", models.PositiveSmallIntegerField()),
+                ("visible", models.JSONField(default=dict)),
+                ("is_right", models.BooleanField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['round', 'place'],
+                "ordering": ["round", "place"],
             },
         ),
         migrations.CreateModel(
-            name='OnboardingRound',
+            name="OnboardingRound",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('pass_mark', models.FloatField(help_text='Share of right answers that it takes.')),
-                ('outcome', models.CharField(choices=[('open', 'under way'), ('passed', 'passed'), ('failed', 'not passed'), ('waived', 'let in by an admin')], default='open', max_length=6)),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('finished_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField()),
+                ("pass_mark", models.FloatField(help_text="Share of right answers that it takes.")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("open", "under way"),
+                            ("passed", "passed"),
+                            ("failed", "not passed"),
+                            ("waived", "let in by an admin"),
+                        ],
+                        default="open",
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='OnboardingText',
+            name="OnboardingText",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('explanation', models.TextField(blank=True, help_text='Shown with the answer.', max_length=2000)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('dropped_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "explanation",
+                    models.TextField(
+                        blank=True, help_text="Shown with the answer.", max_length=2000
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("dropped_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.AddField(
-            model_name='project',
-            name='onboarding_pass_mark',
-            field=models.FloatField(default=0.8, help_text='Share of these that has to be right.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)]),
+            model_name="project",
+            name="onboarding_pass_mark",
+            field=models.FloatField(
+                default=0.8,
+                help_text="Share of these that has to be right.",
+                validators=[
+                    django.core.validators.MinValueValidator(0.0),
+                    django.core.validators.MaxValueValidator(1.0),
+                ],
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='onboarding_tasks',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Texts that new regular annotators label first, with feedback; 0: none.', validators=[django.core.validators.MaxValueValidator(100)]),
+            model_name="project",
+            name="onboarding_tasks",
+            field=models.PositiveSmallIntegerField(
+                default=0,
+                help_text="Texts that new regular annotators label first, with feedback; 0: none.",
+                validators=[django.core.validators.MaxValueValidator(100)],
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('onboarding_tasks__lte', 100)), name='project_onboarding_tasks_in_range'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("onboarding_tasks__lte", 100)),
+                name="project_onboarding_tasks_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.CheckConstraint(condition=models.Q(('onboarding_pass_mark__gte', 0.0), ('onboarding_pass_mark__lte', 1.0)), name='project_onboarding_pass_mark_is_share'),
+            model_name="project",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("onboarding_pass_mark__gte", 0.0), ("onboarding_pass_mark__lte", 1.0)
+                ),
+                name="project_onboarding_pass_mark_is_share",
+            ),
         ),
         migrations.AddField(
-            model_name='onboardingitem',
-            name='annotation',
-            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='onboarding_item', to='labeling.annotation'),
+            model_name="onboardingitem",
+            name="annotation",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="onboarding_item",
+                to="labeling.annotation",
+            ),
         ),
         migrations.AddField(
-            model_name='onboardingitem',
-            name='task',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='labeling.task'),
+            model_name="onboardingitem",
+            name="task",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to="labeling.task"
+            ),
         ),
         migrations.AddField(
-            model_name='onboardinground',
-            name='member',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='onboarding_rounds', to='labeling.member'),
+            model_name="onboardinground",
+            name="member",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="onboarding_rounds",
+                to="labeling.member",
+            ),
         ),
         migrations.AddField(
-            model_name='onboardingitem',
-            name='round',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='labeling.onboardinground'),
+            model_name="onboardingitem",
+            name="round",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="items",
+                to="labeling.onboardinground",
+            ),
         ),
         migrations.AddField(
-            model_name='onboardingtext',
-            name='chosen_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='labeling.member'),
+            model_name="onboardingtext",
+            name="chosen_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="labeling.member",
+            ),
         ),
         migrations.AddField(
-            model_name='onboardingtext',
-            name='task',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='onboarding_text', to='labeling.task'),
+            model_name="onboardingtext",
+            name="task",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="onboarding_text",
+                to="labeling.task",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardinground',
-            constraint=models.UniqueConstraint(fields=('member', 'number'), name='onboarding_round_once'),
+            model_name="onboardinground",
+            constraint=models.UniqueConstraint(
+                fields=("member", "number"), name="onboarding_round_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardinground',
-            constraint=models.UniqueConstraint(condition=models.Q(('outcome', 'open')), fields=('member',), name='onboarding_one_open'),
+            model_name="onboardinground",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("outcome", "open")),
+                fields=("member",),
+                name="onboarding_one_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardinground',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', True), ('outcome', 'open')), models.Q(('finished_at__isnull', False), ('outcome__in', ['passed', 'failed', 'waived'])), _connector='OR'), name='onboarding_finished_iff_over'),
+            model_name="onboardinground",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", True), ("outcome", "open")),
+                    models.Q(
+                        ("finished_at__isnull", False),
+                        ("outcome__in", ["passed", "failed", "waived"]),
+                    ),
+                    _connector="OR",
+                ),
+                name="onboarding_finished_iff_over",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardinground',
-            constraint=models.CheckConstraint(condition=models.Q(('pass_mark__gte', 0.0), ('pass_mark__lte', 1.0)), name='onboarding_pass_mark_is_share'),
+            model_name="onboardinground",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("pass_mark__gte", 0.0), ("pass_mark__lte", 1.0)),
+                name="onboarding_pass_mark_is_share",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardingitem',
-            constraint=models.UniqueConstraint(fields=('round', 'task'), name='onboarding_task_once'),
+            model_name="onboardingitem",
+            constraint=models.UniqueConstraint(
+                fields=("round", "task"), name="onboarding_task_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardingitem',
-            constraint=models.UniqueConstraint(fields=('round', 'place'), name='onboarding_place_once'),
+            model_name="onboardingitem",
+            constraint=models.UniqueConstraint(
+                fields=("round", "place"), name="onboarding_place_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardingitem',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('annotation__isnull', True), ('is_right__isnull', True)), models.Q(('annotation__isnull', False), ('is_right__isnull', False)), _connector='OR'), name='onboarding_item_answered_whole'),
+            model_name="onboardingitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("annotation__isnull", True), ("is_right__isnull", True)),
+                    models.Q(("annotation__isnull", False), ("is_right__isnull", False)),
+                    _connector="OR",
+                ),
+                name="onboarding_item_answered_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='onboardingtext',
-            constraint=models.CheckConstraint(condition=models.Q(('explanation', ''), ('chosen_by__isnull', False), _connector='OR'), name='onboarding_text_explained_by_somebody'),
+            model_name="onboardingtext",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("explanation", ""), ("chosen_by__isnull", False), _connector="OR"
+                ),
+                name="onboarding_text_explained_by_somebody",
+            ),
         ),
     ]

@@ -38,6 +38,7 @@ from labeling.models.preview import PromptPreview
 from labeling.models.project import (
     ApiToken,
     Assistance,
+    LanguageQueues,
     Member,
     OnAlarm,
     Project,
@@ -103,6 +104,7 @@ __all__ = [
     "Invitation",
     "Label",
     "LabelAlias",
+    "LanguageQueues",
     "Lease",
     "LedgerRow",
     "MachineSeen",

@@ -11,6 +11,15 @@ from labeling.models.project import Member, Project, Role
 from labeling.models.task import Task
 
 
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def live(self) -> AssignmentQuerySet:
+        return self.filter(released_at__isnull=True, expires_at__gt=timezone.now())
+
+    def to(self, member: Member) -> AssignmentQuerySet:
+        """To the member, or to those of the member's role."""
+        return self.filter(Q(member=member) | Q(role=member.role))
+
+
 class Assignment(models.Model):
     """Tasks given in one go to `member`, or to everybody of `role`. Whoever it is gets them first;
     others get them once they are released, or after `expires_at`."""
@@ -25,6 +34,8 @@ class Assignment(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(help_text=_("From then on anybody gets what is left."))
     released_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -53,15 +64,8 @@ class AssignedTaskQuerySet(models.QuerySet["AssignedTask"]):
     def live(self) -> AssignedTaskQuerySet:
         return self.filter(ended_at__isnull=True, assignment__expires_at__gt=timezone.now())
 
-    def to(self, member: Member) -> AssignedTaskQuerySet:
-        return self.filter(_to(member))
-
     def to_others(self, member: Member) -> AssignedTaskQuerySet:
-        return self.exclude(_to(member))
-
-
-def _to(member: Member) -> Q:
-    return Q(assignment__member=member) | Q(assignment__role=member.role)
+        return self.exclude(Q(assignment__member=member) | Q(assignment__role=member.role))
 
 
 class AssignedTask(models.Model):

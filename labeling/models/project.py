@@ -44,6 +44,14 @@ class Assistance(models.TextChoices):
     HIDDEN = "hidden", _("hidden")
 
 
+class LanguageQueues(models.TextChoices):
+    """What the languages that people read do to the queue."""
+
+    OFF = "off", _("nothing")
+    FIRST = "first", _("texts in one's languages come first")
+    ONLY = "only", _("only texts in one's languages come")
+
+
 class OnAlarm(models.TextChoices):
     """What an alarm does to the policy that decides."""
 
@@ -161,6 +169,12 @@ class Project(models.Model):
     resolve_duplicates = models.BooleanField(
         default=False,
         help_text=_("Does a label that people gave stand for waiting copies of the text, too?"),
+    )
+    language_queues = models.CharField(
+        max_length=5,
+        choices=LanguageQueues.choices,
+        default=LanguageQueues.OFF,
+        help_text=_("What the languages that people read do to their queue."),
     )
     lease_minutes = models.PositiveSmallIntegerField(
         default=15, validators=[MinValueValidator(1), MaxValueValidator(1440)]
@@ -343,6 +357,9 @@ class Member(models.Model):
     )
     name = models.CharField(max_length=150, help_text=_("Shown in history; a pseudonym will do."))
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.REGULAR)
+    languages = models.JSONField(
+        default=list, blank=True, help_text=_("Tags of what the member reads; none: all.")
+    )
     is_simulated = models.BooleanField(
         default=False, help_text=_("A program that answers like a person, for demonstrations.")
     )

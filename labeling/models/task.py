@@ -79,6 +79,12 @@ class Task(models.Model):
     priority = models.FloatField(
         default=0.0, help_text=_("Higher comes first: how much an answer is worth.")
     )
+    language = models.CharField(
+        max_length=3,
+        blank=True,
+        default="",
+        help_text=_("As the metadata say or the letters tell; empty: unknown."),
+    )
     expert_only = models.BooleanField(
         default=False, help_text=_("Regular annotators are not asked, only experts and admins.")
     )
@@ -110,6 +116,9 @@ class Task(models.Model):
             # passed over within the index.
             models.Index(
                 fields=["project", "status", "-priority", "id", "expert_only"], name="task_queue"
+            ),
+            models.Index(
+                fields=["project", "status", "language", "-priority", "id"], name="task_language"
             ),
             models.Index(fields=["project", "text_hash"], name="task_duplicates"),
             models.Index(fields=["project", "status", "-id"], name="task_browse"),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labeling import rules
+from labeling.language import direction_of, language_of
 from labeling.models import Task
-from labeling.views.language import direction_of, language_of
 
 
 @dataclass(frozen=True)

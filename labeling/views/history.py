@@ -19,9 +19,9 @@ from labeling.actions.annotate import answer
 from labeling.actions.answers import own_answers
 from labeling.actions.errors import ActionRefused
 from labeling.actions.notes import notes_to, read_notes
+from labeling.language import language_of
 from labeling.models import Annotation, Assistance, Note, Resolution, Source
 from labeling.views.forms import AnswerForm, IdsField
-from labeling.views.language import language_of
 from labeling.views.panel import build, in_words
 from labeling.views.shell import shell
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import escape
@@ -17,11 +17,10 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.access import Right, page
 from labeling.actions import marks as actions
 from labeling.actions.errors import ActionRefused
-from labeling.actions.queues import withheld_from
+from labeling.language import language_of
 from labeling.models import Flag, Member, Skip, SkipReason, Task
 from labeling.views.annotate import leased
 from labeling.views.forms import FlagForm
-from labeling.views.language import language_of
 from labeling.views.shell import PageRequest, shell
 
 PER_PAGE = 50
@@ -65,7 +64,7 @@ def _set_flag(member: Member, task: Task, given: dict[str, Any]) -> Flag | None:
 @require_GET
 def marks(request: PageRequest) -> HttpResponse:
     """Open flags, and what was skipped and why."""
-    shown = Paginator(_flags(request.member), PER_PAGE).get_page(request.GET.get("page"))
+    shown = Paginator(actions.flags_for(request.member), PER_PAGE).get_page(request.GET.get("page"))
     readable = [flag for flag in shown if not flag.withheld]  # type: ignore[attr-defined]
     actions.read_notes(member=request.member, flags=readable)
     skips = Skip.objects.current().filter(task__project=request.project)
@@ -83,14 +82,6 @@ def marks(request: PageRequest) -> HttpResponse:
         ],
     }
     return render(request, "labeling/marks.html", shell(request, "marks", **content))
-
-
-def _flags(member: Member) -> QuerySet[Flag]:
-    """Open flags of the project, oldest first. A note on a text that `member` is to answer blind
-    may say what machines think, and is kept back."""
-    kept = Task.objects.filter(withheld_from(member), pk=OuterRef("task"))
-    flags = Flag.objects.open().filter(task__project_id=member.project_id)
-    return flags.annotate(withheld=Exists(kept)).select_related("task", "member").order_by("pk")
 
 
 @page(Right.REVIEW)

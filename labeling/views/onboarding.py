@@ -17,9 +17,9 @@ from labeling.actions import onboarding as actions
 from labeling.actions.annotate import answer
 from labeling.actions.errors import ActionRefused
 from labeling.actions.onboarding_texts import in_onboarding, truths_of
+from labeling.language import direction_of, language_of
 from labeling.models import OnboardingItem, OnboardingRound, Purpose
 from labeling.views.forms import AnswerForm
-from labeling.views.language import direction_of, language_of
 from labeling.views.panel import build
 from labeling.views.search import cards
 from labeling.views.shell import shell

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.access import ProjectRequest, Right, page
 from labeling.actions.errors import ActionRefused
 from labeling.actions.onboarding_texts import choose_text, drop_text, tellable, texts_of, truths_of
+from labeling.language import language_of
 from labeling.models import OnboardingText
 from labeling.views.forms import SHORT_NUMBER
-from labeling.views.language import language_of
 from labeling.views.shell import shell
 from labeling.views.tasks import task_of
 

@@ -14,6 +14,7 @@ from labeling.actions.guidelines import label_guidelines
 from labeling.actions.lease import newest_ranking
 from labeling.highlight import Piece, from_first_hit, marked
 from labeling.label_index import LabelCard
+from labeling.language import direction_of, language_of
 from labeling.models import (
     Annotation,
     Document,
@@ -30,7 +31,6 @@ from labeling.models import (
 )
 from labeling.views.confusable import Confusable, confusables
 from labeling.views.conversation import Turn, conversation
-from labeling.views.language import direction_of, language_of
 from labeling.views.search import cards
 
 LONG_TEXT = 420

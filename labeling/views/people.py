@@ -21,6 +21,7 @@ from labeling.access import ProjectRequest, Right, page
 from labeling.actions import people as actions
 from labeling.actions.errors import ActionRefused
 from labeling.actions.goals import set_goal
+from labeling.actions.languages import set_languages
 from labeling.actions.onboarding import ask_again, let_in
 from labeling.actions.onboarding_texts import in_onboarding
 from labeling.letters import can_send, send_invitation
@@ -34,6 +35,7 @@ from labeling.models import (
     Role,
 )
 from labeling.views.shell import shell
+from labeling.views.spoken import has_languages, spoken
 
 
 class InviteForm(forms.Form):
@@ -80,6 +82,7 @@ def people(request: ProjectRequest) -> HttpResponse:
         "invitations": request.project.invitations.open().select_related("invited_by"),
         "roles": [(one.value, one.label) for one in (Role.REGULAR, Role.EXPERT, Role.ADMIN)],
         "can_send": can_send(),
+        "has_languages": has_languages(request.project),
     }
     return render(
         request, "labeling/people.html", shell(request, "manage", **content), status=status
@@ -164,6 +167,23 @@ def onboarding(request: ProjectRequest, member_id: int) -> HttpResponse:
         return _("%(name)s labels a round first.") % {"name": member.name}
 
     return _act(request, decide)
+
+
+@page(Right.MANAGE)
+@require_POST
+def languages(request: ProjectRequest, member_id: int) -> HttpResponse:
+    """Say which languages a member reads."""
+    member = _member(request, member_id)
+    given = request.POST.get("languages", "")
+
+    def change() -> str:
+        set_languages(member=member, languages=given, by=request.member)
+        return _("%(name)s reads: %(languages)s.") % {
+            "name": member.name,
+            "languages": ", ".join(spoken(member.languages)) or _("all languages"),
+        }
+
+    return _act(request, change)
 
 
 @page(Right.MANAGE)

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.access import ProjectRequest, Right, page, sees_machine_output, signed_in
+from labeling.access import ProjectRequest, Right, has_right, page, sees_machine_output, signed_in
 from labeling.actions.projects import restore_project
 from labeling.actions.queues import left_for
 from labeling.models import (
@@ -33,6 +33,7 @@ from labeling.models import (
 )
 from labeling.views.runs import with_progress
 from labeling.views.shell import shell
+from labeling.views.spoken import unread_in_words
 
 NEWEST_RUNS = 5
 MOST_WAITING = 1000
@@ -129,6 +130,8 @@ def overview(request: ProjectRequest) -> HttpResponse:
         "waiting": counts.get(TaskStatus.DEFERRED, 0),
         "disputed": counts.get(TaskStatus.DISPUTED, 0),
     }
+    if has_right(request.member, Right.MANAGE):
+        content["unread"] = list(unread_in_words(project))
     if sees_machine_output(request.member):
         content |= _machine_output(project)
     return render(request, "labeling/overview.html", shell(request, "overview", **content))

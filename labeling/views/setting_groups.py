@@ -98,6 +98,12 @@ GROUPS = (
                 words.duplicates,
             ),
             Setting(
+                "language_queues",
+                _("Languages"),
+                _("What the languages that people read do to their queue."),
+                words.languages,
+            ),
+            Setting(
                 "lease_minutes",
                 _("Minutes for a task"),
                 _("How long a task is kept for who has it in hand."),

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from labeling.actions.onboarding_texts import tellable
-from labeling.models import Assistance, OnAlarm, Project, Question, RetrievalQuery
+from labeling.models import Assistance, LanguageQueues, OnAlarm, Project, Question, RetrievalQuery
 
 
 def percent(share: float) -> str:
@@ -70,6 +70,17 @@ def pass_mark(project: Project) -> str:
     return _("Below %(share)s another round comes, or an admin lets the member in.") % {
         "share": percent(project.onboarding_pass_mark)
     }
+
+
+def languages(project: Project) -> str:
+    if project.language_queues == LanguageQueues.FIRST:
+        return _("Texts in the languages that somebody reads come to them first, others after.")
+    if project.language_queues == LanguageQueues.ONLY:
+        return _(
+            "Texts come only to people who read their language, or who name none. The overview "
+            "tells admins what nobody reads."
+        )
+    return _("Texts come to everybody, whatever their language.")
 
 
 def daily_goal(project: Project) -> str:

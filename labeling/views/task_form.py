@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from labeling.actions.browse import Wanted
+from labeling.language import tag_of
 from labeling.models import Project, Source, TaskStatus
 
 LARGEST_ID = 2**63 - 1
@@ -34,6 +35,7 @@ class TaskFilterForm(forms.Form):
     )
     hard = forms.ChoiceField(required=False, label=_("Hard for the classifier"))
     flagged = forms.BooleanField(required=False, label=_("Flagged for experts"))
+    language = forms.CharField(max_length=40, required=False, label=_("Language, by its tag"))
     expert_only = forms.BooleanField(required=False, label=_("For experts alone"))
     low = _share(_("Classifier sure of at least, in %"))
     high = _share(_("Classifier sure of at most, in %"))
@@ -72,6 +74,7 @@ class TaskFilterForm(forms.Form):
             run=given.get("run"),
             policy=given.get("policy") or None,
             hard=None if not hard else hard == "yes",
+            language=tag_of(given.get("language", "")),
             assigned=given.get("assigned") or None,
             expert_only=given.get("expert_only", False),
             flagged=given.get("flagged", False),

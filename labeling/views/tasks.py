@@ -20,6 +20,7 @@ from labeling.actions.answers import own_answers
 from labeling.actions.browse import COUNTED, Walk, Wanted, hidden_from, matching, walk
 from labeling.actions.lease import see_machines, see_machines_of
 from labeling.actions.onboarding_texts import may_choose
+from labeling.language import language_of
 from labeling.models import (
     Annotation,
     AssignedTask,
@@ -31,7 +32,6 @@ from labeling.models import (
     Source,
     Task,
 )
-from labeling.views.language import language_of
 from labeling.views.panel import documents_of
 from labeling.views.shell import shell
 from labeling.views.story import story_of

@@ -12,12 +12,14 @@ from django.db.models import Count, F, Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from labeling.access import Right, has_right
 from labeling.actions.goals import today_of
 from labeling.actions.lease import next_tasks
 from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.queues import for_others, left_for
 from labeling.models import Annotation, Lease, Member, Purpose, Skip, Task, TaskStatus
 from labeling.views.panel import Panel, build, in_words
+from labeling.views.spoken import unread_in_words
 
 AHEAD = 2
 """Tasks that a page holds beyond the one in hand."""
@@ -103,6 +105,7 @@ def _why_nothing(member: Member) -> dict[str, Any]:
     return {
         **{name: (n, _in_words(n)) for name, n in counts.items()},
         "round": in_onboarding(member),
+        "unread": list(unread_in_words(member.project)) if has_right(member, Right.MANAGE) else [],
         "put_off": soonest["n"],
         "back_at": soonest["at"],
         "passed_on": passed_on,

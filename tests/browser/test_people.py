@@ -113,3 +113,21 @@ def test_an_admin_gives_a_goal_and_the_member_sees_how_far_it_is(
     press(page, "button", "Save")
     expect(page.get_by_text("Your day begins as you wish.")).to_be_visible()
     expect(page.get_by_label("At midnight in the time zone")).to_have_value("Asia/Shanghai")
+
+
+def test_a_member_says_what_they_read_and_the_queue_follows(
+    page: Page, project: Project, ann: Member
+) -> None:
+    Project.objects.filter(pk=project.pk).update(language_queues="only")
+    Member.objects.filter(pk=ann.pk).update(languages=["de"])
+    make_task(project, text="Де моя картка?", status="deferred", language="uk")
+    page.goto("/p/heron/annotate/")
+    expect(page.get_by_text("1 text waits for somebody else")).to_be_visible()
+    page.goto("/p/heron/me/")
+    page.get_by_label("Their tags").focus()
+    page.keyboard.press("End")
+    page.keyboard.type(" uk")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Your queue follows the languages that you read.")).to_be_visible()
+    page.goto("/p/heron/annotate/")
+    expect(page.get_by_text("Де моя картка?").first).to_be_visible()

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from labeling.actions.lease import next_task
+from labeling.language import language_of
 from labeling.models import (
     Annotation,
     ApiToken,
@@ -24,7 +25,6 @@ from labeling.models import (
     Task,
     Verdict,
 )
-from labeling.views.language import language_of
 from labeling.views.search import label_index
 from tests.labeling.builders import (
     label_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
@@ -15,6 +16,7 @@ from labeling.models import (
     Reasoning,
     Resolution,
     Retrieved,
+    Source,
     Task,
     TaskStatus,
     Verdict,
@@ -68,7 +70,16 @@ class AnnotatorTaskSerializer(serializers.ModelSerializer[Task]):
 
     class Meta:
         model = Task
-        fields = ["external_id", "revision", "text", "turns", "metadata", "status", "created_at"]
+        fields = [
+            "external_id",
+            "revision",
+            "text",
+            "language",
+            "turns",
+            "metadata",
+            "status",
+            "created_at",
+        ]
 
 
 class AnnotatorTaskDetailSerializer(AnnotatorTaskSerializer):
@@ -108,6 +119,16 @@ class ResolutionSerializer(serializers.ModelSerializer[Resolution]):
         ]
 
 
+class CandidateSerializer(serializers.Serializer[Any]):
+    label = LabelNameSerializer()  # type: ignore[assignment]  # a field of that name
+    probability = serializers.FloatField(help_text="After reranking.")
+    before = serializers.FloatField(help_text="Before reranking.")
+
+
+BY_MACHINES = ("prediction", "hard", "priority", "candidates")
+"""What machines said of a task, and what follows from it."""
+
+
 class TaskSerializer(serializers.ModelSerializer[Task]):
     """A task in a list, for those who may see machine output."""
 
@@ -117,6 +138,9 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
     )
     priority = serializers.FloatField(allow_null=True)
     resolution = serializers.SerializerMethodField()
+    candidates = serializers.SerializerMethodField(
+        help_text="By the newest ranking of the text, best first. Null where machines are hidden."
+    )
     hard = serializers.BooleanField(
         allow_null=True, help_text="By the newest ranking; null where that does not say."
     )
@@ -132,24 +156,34 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "prediction",
             "hard",
             "resolution",
+            "candidates",
         ]
 
     def to_representation(self, instance: Task) -> Any:
         shown = super().to_representation(instance)
         if getattr(instance, "withheld", False):
-            shown |= dict.fromkeys(("prediction", "hard", "resolution", "priority"))
+            return shown | dict.fromkeys((*BY_MACHINES, "resolution"))
+        if not self.context.get("machines", True):
+            shown |= dict.fromkeys(BY_MACHINES)
+            if shown["resolution"] and shown["resolution"]["source"] == Source.AUTO:
+                shown["resolution"] = {**shown["resolution"], "label": None}
         return shown
+
+    @extend_schema_field(CandidateSerializer(many=True, allow_null=True))
+    def get_candidates(self, task: Task) -> Any:
+        ranked = task.ranked  # type: ignore[attr-defined]  # prefetched by the view
+        newest = next((one for one in ranked if one.revision == task.revision), None)
+        labels: Mapping[int, Label] = self.context["labels"]
+        rows = [
+            {"label": labels[int(pk)], "probability": after, "before": before}
+            for pk, after, before, *_rest in (newest.candidates if newest else ())
+        ]
+        return CandidateSerializer(rows, many=True).data
 
     @extend_schema_field(ResolutionSerializer(allow_null=True))
     def get_resolution(self, task: Task) -> Any:
         standing = task.standing  # type: ignore[attr-defined]  # prefetched by the view
         return ResolutionSerializer(standing[0]).data if standing else None
-
-
-class CandidateSerializer(serializers.Serializer[Any]):
-    label = LabelNameSerializer()  # type: ignore[assignment]  # a field of that name
-    probability = serializers.FloatField(help_text="After reranking.")
-    before = serializers.FloatField(help_text="Before reranking.")
 
 
 class VerdictSerializer(serializers.ModelSerializer[Verdict]):
@@ -223,7 +257,6 @@ class ReasoningSerializer(serializers.ModelSerializer[Reasoning]):
 class TaskDetailSerializer(TaskSerializer):
     """Everything that stands about a task's present text; `views.tasks.detail` puts it together."""
 
-    candidates = CandidateSerializer(many=True)
     verdicts = VerdictSerializer(many=True)
     decisions = DecisionSerializer(many=True)
     documents = PassageSerializer(many=True)
@@ -233,7 +266,6 @@ class TaskDetailSerializer(TaskSerializer):
     class Meta(TaskSerializer.Meta):
         fields = [
             *TaskSerializer.Meta.fields,
-            "candidates",
             "verdicts",
             "decisions",
             "documents",

@@ -16,8 +16,8 @@ from rest_framework.response import Response
 
 from labeling.access import Right, sees_machine_output
 from labeling.actions.answers import own_answers
-from labeling.actions.lease import see_machines
-from labeling.actions.queues import withheld_from
+from labeling.actions.browse import hidden_from
+from labeling.actions.lease import see_machines, see_machines_of
 from labeling.actions.taxonomy import label_names
 from labeling.api.base import ProjectEndpoint, StrictSerializer, page_of, read_query
 from labeling.api.schema import answers
@@ -25,7 +25,6 @@ from labeling.api.serializers import tasks as shapes
 from labeling.api.views.pages import PAGE_PARAMETERS, paged
 from labeling.models import (
     Annotation,
-    Label,
     Lease,
     Member,
     PlanRow,
@@ -42,6 +41,13 @@ FILTERS = [
     OpenApiParameter("hard", bool, description="By the newest ranking, or that of “run”."),
     OpenApiParameter("label", str, description="Name or key of the label that stands."),
     OpenApiParameter("run", int, description="Tasks planned in this run."),
+    OpenApiParameter(
+        "machines",
+        bool,
+        default=True,
+        description="Show what machines said? It counts as seen, so that the reader is asked no "
+        "blind answer on these texts any more. The filters “label” and “hard” show it, too.",
+    ),
 ]
 
 
@@ -50,6 +56,7 @@ class FilterSerializer(StrictSerializer):
     hard = serializers.BooleanField(required=False)
     label = serializers.CharField(required=False)  # type: ignore[assignment]  # a field's name
     run = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+    machines = serializers.BooleanField(default=True)
 
 
 class TasksView(ProjectEndpoint):
@@ -65,8 +72,10 @@ class TasksView(ProjectEndpoint):
     )
     def get(self, request: Request, slug: str) -> Response:
         """Tasks in the order of their arrival. Regular annotators see texts and statuses, and
-        may filter by status alone."""
+        may filter by status alone. What machines said of a text that the reader is to label blind
+        is left out; the rest of it counts as seen, as on the page of tasks."""
         wanted = read_query(FilterSerializer, request)
+        machines = wanted.pop("machines") or bool({"label", "hard"} & set(wanted))
         tasks: QuerySet[Task] = Task.objects.filter(project=self.project)
         if not sees_machine_output(self.member):
             if set(wanted) - {"status"}:
@@ -78,9 +87,21 @@ class TasksView(ProjectEndpoint):
         if "status" in wanted:
             tasks = tasks.filter(status=wanted["status"])
         tasks = with_machine_output(narrowed(tasks, wanted, self.project))
-        return page_of(
-            self, tasks.annotate(withheld=withheld_from(self.member)), shapes.TaskSerializer
+        if "label" in wanted or "hard" in wanted:
+            tasks = tasks.filter(~hidden_from(self.member))  # finding them would tell it
+        answer = page_of(
+            self,
+            tasks.annotate(withheld=hidden_from(self.member)),
+            shapes.TaskSerializer,
+            context={"machines": machines, "labels": self.project.labels.in_bulk()},
         )
+        if machines:
+            self._note_seen([row["external_id"] for row in answer.data["results"]])
+        return answer
+
+    def _note_seen(self, external_ids: list[str]) -> None:
+        shown = Task.objects.filter(project=self.project, external_id__in=external_ids)
+        see_machines_of(member=self.member, tasks=list(shown.filter(~hidden_from(self.member))))
 
 
 def as_seen_by(tasks: QuerySet[Task], member: Member) -> QuerySet[Task]:
@@ -121,7 +142,8 @@ def narrowed(tasks: QuerySet[Task], wanted: Mapping[str, Any], project: Project)
 def with_machine_output(tasks: QuerySet[Task]) -> QuerySet[Task]:
     standing = Resolution.objects.current().select_related("label", "member", "decision__policy")
     return tasks.select_related("prediction__label", "prediction__model_version").prefetch_related(
-        Prefetch("resolutions", queryset=standing, to_attr="standing")
+        Prefetch("resolutions", queryset=standing, to_attr="standing"),
+        Prefetch("rankings", queryset=Ranking.objects.order_by("-run"), to_attr="ranked"),
     )
 
 
@@ -144,7 +166,7 @@ class TaskView(ProjectEndpoint):
         """One task: everything for experts and admins; for regular annotators, and for whom it
         waits to be labeled blind, the text, its status and their own answers."""
         tasks = narrowed(Task.objects.filter(project=self.project), {}, self.project)
-        tasks = as_seen_by(tasks, self.member).annotate(withheld=withheld_from(self.member))
+        tasks = as_seen_by(tasks, self.member).annotate(withheld=hidden_from(self.member))
         task = None
         if "\x00" not in external_id:  # PostgreSQL cannot even be asked
             task = with_machine_output(tasks).filter(external_id=external_id).first()
@@ -180,11 +202,10 @@ def detail(task: Task) -> dict[str, Any]:
     decisions = task.decisions.filter(**present).select_related("label", "policy")
     passages = task.retrieved.filter(**present).select_related("document").order_by("index", "rank")
     reasons = task.reasonings.filter(**present, failure="").select_related("validator")
-    keys = dict(task.project.labels.values_list("pk", "key"))
-    context = {"keys": {str(pk): key for pk, key in keys.items()}}
+    labels = task.project.labels.in_bulk()
+    context = {"keys": {str(pk): label.key for pk, label in labels.items()}}
     return {
-        **shapes.TaskSerializer(task).data,
-        "candidates": shapes.CandidateSerializer(candidates(task), many=True).data,
+        **shapes.TaskSerializer(task, context={"labels": labels}).data,
         "verdicts": shapes.VerdictSerializer(
             verdicts.order_by("run", "validator"), many=True, context=context
         ).data,
@@ -193,14 +214,3 @@ def detail(task: Task) -> dict[str, Any]:
         "reasoning": shapes.ReasoningSerializer(reasons, many=True).data,
         "answers": shapes.AnswerSerializer(_answers(task), many=True).data,
     }
-
-
-def candidates(task: Task) -> list[dict[str, Any]]:
-    """The newest ranking of the present text, best first."""
-    ranking = task.rankings.filter(revision=task.revision).order_by("-run").first()
-    ranked = ranking.candidates if ranking else []
-    labels = Label.objects.in_bulk([int(entry[0]) for entry in ranked])
-    return [
-        {"label": labels[int(pk)], "probability": after, "before": before}
-        for pk, after, before, *_rest in ranked
-    ]

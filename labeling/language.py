@@ -1,8 +1,10 @@
-"""Which language a text is marked with, as far as its letters tell."""
+"""Which language a text is in, as far as it was said or its letters tell."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _SCRIPTS = (
     ("ja", re.compile(r"[\u3040-\u30ff]")),
@@ -36,6 +38,24 @@ def language_of(text: str) -> str:
     if shares["ru"] >= _ENOUGH:
         return "uk" if shares["uk"] > 0 else "ru"
     return next((tag for tag, share in shares.items() if share >= _ENOUGH), "")
+
+
+_TAG = re.compile(r"([a-zA-Z]{2,3})(?:[-_][a-zA-Z0-9_-]*)?")
+_LONGEST = 40
+
+
+def tag_of(given: object) -> str:
+    """The language of a tag such as “pt-BR”, without region and script: “pt”. "" for what is no
+    tag."""
+    if not isinstance(given, str) or len(given) > _LONGEST:
+        return ""
+    found = _TAG.fullmatch(given.strip())
+    return found[1].lower() if found else ""
+
+
+def language_given(text: str, metadata: Mapping[str, Any]) -> str:
+    """What the metadata call the text's “language”, else what its letters tell; "" is unknown."""
+    return tag_of(metadata.get("language")) or language_of(text)
 
 
 def direction_of(language: str) -> str:
