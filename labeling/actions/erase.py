@@ -33,6 +33,7 @@ from labeling.models import (
     Lease,
     Member,
     Note,
+    OnboardingText,
     PlanRow,
     Project,
     PromptPreview,
@@ -146,12 +147,14 @@ def _erase_rows(
     said: dict[str, models.QuerySet[Any]] = {
         "comment": Annotation.objects.filter(**of_tasks).exclude(comment=""),
         "flag": Flag.objects.filter(**of_tasks).exclude(note=""),
+        "explanation": OnboardingText.objects.filter(**of_tasks).exclude(explanation=""),
         "note": Note.objects.filter(annotation__task__in=tasks),
         "reasoning": Reasoning.objects.filter(**of_tasks).exclude(text=""),
         "calls": Verdict.objects.filter(**of_tasks).exclude(calls=[]),
     }
     removed["comment"] = said["comment"].update(comment="")
     removed["flag"] = said["flag"].update(note="")
+    removed["explanation"] = said["explanation"].update(explanation="")
     removed["note"] = said["note"].update(text=MARK)
     removed["reasoning"] = said["reasoning"].update(text=MARK)
     removed["calls"] = said["calls"].update(calls=[])

@@ -34,6 +34,7 @@ from labeling.models import (
     Role,
     Source,
     Task,
+    TaskStatus,
 )
 from labeling.models.onboarding import MAX_EXPLANATION
 
@@ -71,6 +72,7 @@ def tellable(project: Project) -> QuerySet[Task]:
     here = OnboardingText.objects.filter(task=OuterRef("pk"))
     return (
         Task.objects.filter(project=project, expert_only=False)
+        .exclude(status=TaskStatus.ERASED)
         .filter(~Exists(same_text.exclude(part=Part.FIT)))
         .filter(~Exists(here.filter(dropped_at__isnull=False)))
         .filter(Exists(_fit()) | Q(Exists(here.chosen()) & Exists(_settled())))
@@ -112,7 +114,7 @@ def truths_of(project: Project, tasks: Collection[int]) -> dict[int, Truth]:
 def may_choose(task: Task) -> bool:
     """Could the task stand among the texts: did experts settle it, outside of what measures?"""
     same = BenchmarkItem.objects.filter(project=task.project_id, text_hash=task.text_hash)
-    if task.expert_only or same.exclude(part=Part.FIT).exists():
+    if task.expert_only or task.status == TaskStatus.ERASED or same.exclude(part=Part.FIT).exists():
         return False
     settled = Task.objects.filter(pk=task.pk).filter(Exists(_fit()) | Exists(_settled()))
     return settled.exists()

@@ -45,6 +45,7 @@ from labeling.models import (
     Label,
     Lease,
     Note,
+    OnboardingText,
     PlanRow,
     Project,
     PromptPreview,
@@ -112,6 +113,7 @@ def scene() -> Scene:
     answer = make_annotation(task, ann, label_of(project, "a"), comment=f"{NAME} again")
     Note.objects.create(annotation=answer, member=ann, by=expert, text=f"Mind {NAME}")
     Flag.objects.create(task=task, revision=1, member=ann, note=f"about {NAME}")
+    OnboardingText.objects.create(task=task, chosen_by=expert, explanation=f"{NAME} is meant")
     Verdict.objects.filter(task=task).update(calls=[{"said": TEXT}])
     Reasoning.objects.create(
         task=task, revision=1, validator=scene.validators[0], text=f"{NAME} wants a call"

@@ -207,12 +207,15 @@ def test_what_no_expert_settled_cannot_be_chosen(
     assert not OnboardingText.objects.exists()
 
 
-def test_what_is_withdrawn_or_for_experts_alone_is_not_asked(project: Project, ida: Member) -> None:
-    one, two = settled(project), settled(project)
+def test_what_is_withdrawn_erased_or_for_experts_alone_is_not_asked(
+    project: Project, ida: Member
+) -> None:
+    one, two, three = settled(project), settled(project), benchmark(project, 1)[0]
     for task in (one, two):
         choose_text(task=task, by=ida)
     withdraw(task=one, reason="answers changed", by=ida)
     Task.objects.filter(pk=two.pk).update(expert_only=True)
+    Task.objects.filter(pk=three.pk).update(status="erased", text="")
     assert not tellable(project).exists()
 
 
