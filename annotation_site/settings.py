@@ -175,7 +175,8 @@ else:
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 
 CELERY_TASK_QUEUES = {
-    name: {"exchange": name, "routing_key": name} for name in ("default", "rerank", "llm")
+    name: {"exchange": name, "routing_key": name}
+    for name in ("default", "rerank", "llm", "webhooks")
 }
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
@@ -356,8 +357,13 @@ ENCODER = env.env_str("ENCODER", "builtin:all-MiniLM-L6-v2")
 _PRECISIONS = ("float32", "bfloat16")
 ENCODER_PRECISION = env.env_choice("ENCODER_PRECISION", "float32", choices=_PRECISIONS)
 TRAINING_PRECISION = env.env_choice("TRAINING_PRECISION", "bfloat16", choices=_PRECISIONS)
-# Hosts that validators and webhooks may call; see also the switch of each project.
+# Hosts that validators may call; see also the switch of each project.
 VALIDATOR_HOSTS = env.env_list("VALIDATOR_HOSTS", ["127.0.0.1", "localhost"])
+# Hosts that webhooks may call, by https, at public addresses alone; * is any of these.
+WEBHOOK_HOSTS = env.env_list("WEBHOOK_HOSTS")
+# Hosts of one's own network that webhooks may call, by http, too.
+WEBHOOK_INSIDE_HOSTS = env.env_list("WEBHOOK_INSIDE_HOSTS")
+WEBHOOK_SECONDS = env.env_float("WEBHOOK_SECONDS", 10.0, at_least=0.1, at_most=60.0)
 INGEST_MAX_ITEMS = env.env_int("INGEST_MAX_ITEMS", 5_000, at_least=1, at_most=100_000)
 INGEST_MAX_BYTES = env.env_int("INGEST_MAX_MB", 32, at_least=1, at_most=1024) * 1024 * 1024
 # Of one token; 0 sets no limit.

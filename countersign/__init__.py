@@ -21,6 +21,7 @@ from countersign.errors import (
     StillRunningError,
     UnreachableError,
 )
+from countersign.webhooks import SignatureError, verify
 
 __all__ = [
     "Client",
@@ -29,7 +30,9 @@ __all__ = [
     "Pushed",
     "RefusedError",
     "RowError",
+    "SignatureError",
     "SignedOutError",
     "StillRunningError",
     "UnreachableError",
+    "verify",
 ]

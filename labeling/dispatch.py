@@ -76,6 +76,11 @@ def finish_erasures(project_id: int) -> None:
     _send_on_commit("llm_worker.tasks.finish_erasures", "default", project_id=project_id)
 
 
+def tell_webhook(webhook_id: int) -> None:
+    """Have a webhook sent what it was not told yet."""
+    _send_on_commit("llm_worker.tasks.tell_webhook", "webhooks", webhook_id=webhook_id)
+
+
 def watch_policies() -> None:
     """Have the audits looked at: does any policy's promise hold no longer?"""
     _send_on_commit("llm_worker.tasks.watch_policies", "default")

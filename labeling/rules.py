@@ -131,6 +131,15 @@ def retry_delay_seconds(attempts: int) -> float:
 MAX_ATTEMPTS = 5
 
 
+def webhook_delay_seconds(tries: int, chance: float) -> float:
+    """Seconds after failed try number `tries` of a webhook: 30, 90, 270, ... at most six hours;
+    of that, by `chance` in [0, 1), between four fifths and six fifths."""
+    return float(min(30 * 3 ** max(tries - 1, 0), 21_600)) * (0.8 + 0.4 * chance)
+
+
+WEBHOOK_TRIES = 10
+
+
 def is_right(
     label: int | None, *, reference: str, reference_label: int | None, conf_labels: Collection[int]
 ) -> bool:

@@ -36,6 +36,7 @@ from labeling.views import (
     snapshots,
     tasks,
     tokens,
+    webhooks,
 )
 
 app_name = "labeling"
@@ -110,6 +111,10 @@ project_pages: list[URLPattern] = [
     path("people/<int:member_id>/languages/", people.languages, name="change_languages"),
     path("people/<int:member_id>/end/", people.end, name="end_membership"),
     path("people/invitations/<int:invitation_id>/revoke/", people.revoke, name="revoke_invitation"),
+    path("webhooks/", webhooks.webhooks, name="webhooks"),
+    path("webhooks/<int:webhook_id>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<int:webhook_id>/act/", webhooks.act, name="webhook_act"),
+    path("webhooks/<int:webhook_id>/<int:number>/", webhooks.replay, name="webhook_replay"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:run_id>/", runs.run, name="run"),
     path("runs/<int:run_id>/continue/", runs.go_on, name="continue_run"),

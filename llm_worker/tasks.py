@@ -119,6 +119,13 @@ def finish_erasures(project_id: int) -> int:
     return handler(project_id)
 
 
+@shared_task(bind=True, queue="webhooks")
+def tell_webhook(self: Task[..., int], webhook_id: int) -> int:
+    from llm_worker.pipeline.webhooks import tell
+
+    return tell(webhook_id, worker=_name(self))
+
+
 @shared_task(queue="rerank")
 def train_classifier(project_id: int, **options: Any) -> dict[str, Any]:
     from llm_worker.pipeline.training import train_embedded_classifier

@@ -48,7 +48,8 @@ def test_only_machines_that_serve_models_need_vllm() -> None:
 
 
 def test_compose_has_every_service(compose: dict[str, Any]) -> None:
-    expected = {"postgres", "redis", "migrate", "web", "worker-rerank", "worker-llm", "beat"}
+    workers = {"worker-rerank", "worker-llm", "worker-webhooks"}
+    expected = {"postgres", "redis", "migrate", "web", *workers, "beat"}
     assert set(compose["services"]) == expected | set(LLM_SERVICES)
     optional = [name for name, service in compose["services"].items() if "profiles" in service]
     assert sorted(optional) == sorted(LLM_SERVICES)

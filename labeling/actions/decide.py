@@ -11,14 +11,13 @@ from django.utils import timezone
 
 from labeling import rules
 from labeling.actions.duplicates import settle_from_others
-from labeling.actions.events import event_fields
+from labeling.actions.events import event_fields, record_all
 from labeling.actions.label_mapping import gone_labels
 from labeling.actions.opinion import Evidence, Opinion, first_candidate, gather, opinion
 from labeling.models import (
     AuditDraw,
     Decision,
     DeferReason,
-    Event,
     Outcome,
     PlanRow,
     Policy,
@@ -199,17 +198,18 @@ class _Batch:
             for d in accepted
         )
         Task.objects.filter(pk__in=[d.task_id for d in accepted]).update(status=TaskStatus.RESOLVED)
-        Event.objects.bulk_create(
-            Event(
-                **event_fields(
+        record_all(
+            self.run.project,
+            (
+                event_fields(
                     self.run.project,
                     str(self.policy),
                     "task_resolved",
                     self.tasks[d.task_id],
                     new={"source": "auto", "label": d.label_id, "decision": d.pk},
                 )
-            )
-            for d in accepted
+                for d in accepted
+            ),
         )
         self._draw_audit(accepted)
 

@@ -99,6 +99,7 @@ def _stand(copies: Sequence[Task], original: Resolution, by: Actor) -> None:
             "label": made.label_id,
             "source": made.source,
             "original": original.task_id,
+            **({"conf_labels": sorted(label.pk for label in conf)} if conf else {}),
         }
         record(original.task.project, by, "task_resolved", task, new=said)
 

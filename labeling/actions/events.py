@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
 
+from labeling.actions.notices import give_notice
 from labeling.models import Event, Member, Project
 
 Actor = Member | str
@@ -22,7 +24,14 @@ def record(
     new: dict[str, Any] | None = None,
 ) -> Event:
     """One row of history. `old` and `new` hold ids, names and numbers, never texts."""
-    return Event.objects.create(**event_fields(project, actor, verb, target, old=old, new=new))
+    event = Event.objects.create(**event_fields(project, actor, verb, target, old=old, new=new))
+    give_notice(project, [event])
+    return event
+
+
+def record_all(project: Project, events: Iterable[dict[str, Any]]) -> None:
+    """Many rows of history at once, each of `event_fields`."""
+    give_notice(project, Event.objects.bulk_create(Event(**fields) for fields in events))
 
 
 def event_fields(

@@ -118,4 +118,11 @@ def _summary(resolution: Resolution | None) -> dict[str, object] | None:
         "label": resolution.label_id,
         "source": resolution.source,
         "decision": resolution.decision_id,
+        **_several(resolution),
     }
+
+
+def _several(resolution: Resolution) -> dict[str, object]:
+    if resolution.outcome != Resolution.Outcome.CONF:
+        return {}
+    return {"conf_labels": sorted(resolution.conf_labels.values_list("pk", flat=True))}

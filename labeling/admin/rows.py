@@ -19,6 +19,7 @@ from labeling.models import (
     BenchmarkLook,
     Configuration,
     Decision,
+    Delivery,
     DeltaLedger,
     DeltaTest,
     Document,
@@ -40,6 +41,7 @@ from labeling.models import (
     MachineSeen,
     ModelVersion,
     Note,
+    Notice,
     OnboardingItem,
     OnboardingRound,
     OnboardingText,
@@ -68,6 +70,7 @@ from labeling.models import (
     Upload,
     Validator,
     Verdict,
+    Webhook,
     WeekProfile,
 )
 
@@ -517,3 +520,36 @@ look_at(
     filters=["status"],
 )
 look_at(Erasure, "project", "task", "reason", "actor", "created_at", related=["project", "task"])
+look_at(
+    Webhook,
+    "project",
+    "url",
+    "secret_variable",
+    "active",
+    "ended_at",
+    related=["project"],
+    filters=["active"],
+)
+look_at(
+    Notice,
+    "webhook",
+    "event",
+    "object_id",
+    "created_at",
+    project="webhook__project",
+    related=["webhook"],
+)
+look_at(
+    Delivery,
+    "webhook",
+    "number",
+    "status",
+    "events",
+    "tries",
+    "response_code",
+    "failure",
+    "created_at",
+    project="webhook__project",
+    related=["webhook"],
+    filters=["status"],
+)

@@ -21,6 +21,7 @@ from labeling.api.views import (
     runs,
     snapshots,
     tasks,
+    webhooks,
 )
 from labeling.api.views.nothing import nothing_here
 
@@ -71,5 +72,13 @@ urlpatterns: list[URLPattern] = [
     path(f"{PROJECT}/snapshots/<int:number>/", snapshots.SnapshotView.as_view()),
     path(f"{PROJECT}/snapshots/<int:number>/download/", snapshots.SnapshotDownloadView.as_view()),
     path(f"{PROJECT}/snapshots/<int:number>/changes/", snapshots.SnapshotChangesView.as_view()),
+    path(f"{PROJECT}/webhooks/", webhooks.WebhooksView.as_view()),
+    path(f"{PROJECT}/webhooks/<int:pk>/", webhooks.WebhookView.as_view()),
+    path(f"{PROJECT}/webhooks/<int:pk>/test/", webhooks.WebhookTestView.as_view()),
+    path(f"{PROJECT}/webhooks/<int:pk>/deliveries/", webhooks.DeliveriesView.as_view()),
+    path(
+        f"{PROJECT}/webhooks/<int:pk>/deliveries/<int:number>/replay/",
+        webhooks.ReplayView.as_view(),
+    ),
     re_path("", nothing_here),
 ]

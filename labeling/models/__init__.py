@@ -67,6 +67,7 @@ from labeling.models.tally import StreamSample, Tally
 from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
 from labeling.models.upload import Upload
 from labeling.models.verdict import Reasoning, Validator, Verdict
+from labeling.models.webhook import Delivery, Notice, Webhook, WebhookEvent
 
 __all__ = [
     "Alarm",
@@ -87,6 +88,7 @@ __all__ = [
     "Configuration",
     "Decision",
     "DeferReason",
+    "Delivery",
     "DeltaLedger",
     "DeltaTest",
     "Document",
@@ -111,6 +113,7 @@ __all__ = [
     "Member",
     "ModelVersion",
     "Note",
+    "Notice",
     "OnAlarm",
     "OnboardingItem",
     "OnboardingRound",
@@ -158,5 +161,7 @@ __all__ = [
     "User",
     "Validator",
     "Verdict",
+    "Webhook",
+    "WebhookEvent",
     "WeekProfile",
 ]

@@ -13,13 +13,15 @@ from labeling.actions.registration import give_up_registrations
 from labeling.actions.snapshots import look_after_snapshots
 from labeling.actions.tally import uncounted
 from labeling.actions.uploads import drop_old_uploads
+from labeling.actions.webhook_sending import look_after_webhooks
 from labeling.models import Artifact, PlanRow, Policy, Project, Registration, Task
 
 
 def sweep() -> None:
     """Close old runs, complete finished ones, and nudge the workers of every stage with due rows,
     of every project with unscored tasks, of every active policy with uncounted runs, and of prompts
-    and snapshots that somebody waits for. Drop files that nobody imported."""
+    and snapshots that somebody waits for, and webhooks with something to tell. Drop files that
+    nobody imported."""
     runs.close_due_runs()
     runs.complete_runs()
     due = PlanRow.objects.unfinished().due(timezone.now())
@@ -41,3 +43,4 @@ def sweep() -> None:
     drop_old_uploads()
     look_after_snapshots()
     look_after_erasures()
+    look_after_webhooks()

@@ -23,6 +23,7 @@ from labeling.formats.selection import SelectionForm
 from labeling.models import (
     Annotation,
     Artifact,
+    Delivery,
     Document,
     Flag,
     Member,
@@ -40,6 +41,7 @@ from labeling.models import (
     User,
     Validator,
     Verdict,
+    Webhook,
 )
 from labeling.rules import text_hash
 from tests.labeling.builders import (
@@ -69,7 +71,7 @@ OF_REGULARS = frozenset({"own", "annotate", "history", "change", "guidelines", "
 BARE = """
   overview annotate bulk guidelines edit_guidelines guideline_versions history adjudicate quality
   classifier benchmark audit export import settings runs marks tasks assignments people label_set
-  add_label import_labels own snapshots new_snapshot onboarding_texts
+  add_label import_labels own snapshots new_snapshot onboarding_texts webhooks
 """
 """Pages of a project whose address names nothing else."""
 WORDY = "My phone does not find the card since the update; I tried both slots and another phone. "
@@ -116,6 +118,7 @@ def make_everything() -> Everything:
     next_task(member=ann)
     changed = Annotation.objects.filter(member=ann, purpose="label").earliest("pk")
     _keep_snapshots(project, admin)
+    webhook = _webhook(project, admin)
     roles = {"admin": admin, "expert": expert, "regular": ann, **newcomers}
     return Everything(
         project=project,
@@ -135,6 +138,7 @@ def make_everything() -> Everything:
             "import_look of another tool": ("admin", _foreign(project, admin)),
             "invitation": ("", _invitation(project, admin)),
             "snapshot_changes": ("admin", _changes(project)),
+            "webhook": ("admin", reverse("labeling:webhook", args=(project.slug, webhook.pk))),
         },
     )
 
@@ -305,6 +309,30 @@ def _keep_snapshots(project: Project, admin: Member) -> None:
     rewrite |= {"old_sha256": "0" * 64, "sha256": made.sha256}
     Snapshot.objects.filter(pk=made.pk).update(rewrites=[rewrite], erased=1)
     ask_snapshot(form=form, note="", by=admin)
+
+
+def _webhook(project: Project, admin: Member) -> Webhook:
+    """One with a delivery of every state."""
+    webhook = Webhook.objects.create(
+        project=project,
+        url="https://hooks.example.org/a/rather/long/path/that/somebody/chose?and=more",
+        events=["run.completed", "task.resolved", "alarm.raised"],
+        secret_variable="WEBHOOK_SECRET_OF_THE_SHOP",
+        created_by=admin,
+    )
+    now = timezone.now()
+    ended = {"finished_at": now, "tries": 10, "response_code": 200, "reply": WORDY}
+    failed = {"tries": 1, "response_code": 503, "failure": "The server answered 503.", "reply": "x"}
+    for number, fields in enumerate(
+        (
+            {"status": "delivered", **ended},
+            {**ended, **failed, "status": "dead", "tries": 10},
+            {"status": "waiting", **failed},
+        ),
+        start=1,
+    ):
+        Delivery.objects.create(webhook=webhook, number=number, events=500, body="{}", **fields)
+    return webhook
 
 
 def _changes(project: Project) -> str:

@@ -30,6 +30,7 @@ from labeling.models import (
     BenchmarkDraw,
     BenchmarkItem,
     BenchmarkLook,
+    Delivery,
     DeltaLedger,
     DeltaTest,
     Document,
@@ -49,6 +50,7 @@ from labeling.models import (
     MachineSeen,
     Member,
     Note,
+    Notice,
     OnboardingItem,
     OnboardingRound,
     OnboardingText,
@@ -77,6 +79,7 @@ from labeling.models import (
     Upload,
     User,
     Verdict,
+    Webhook,
     WeekProfile,
 )
 from tests.labeling.builders import (
@@ -249,6 +252,25 @@ def threshold(**fields: Any) -> Callable[[Cast], object]:
 def snapshot(**fields: Any) -> Callable[[Cast], object]:
     given = {"number": 1, "actor": "test", **fields}
     return lambda cast: Snapshot.objects.create(project=cast.project, **given)
+
+
+def webhook(**fields: Any) -> Callable[[Cast], Webhook]:
+    given = {"url": "https://x.test/", "secret_variable": "WEBHOOK_SECRET", **fields}
+
+    def case(cast: Cast) -> Webhook:
+        known = None if fields else cast.project.webhooks.first()
+        return known or Webhook.objects.create(project=cast.project, **given)
+
+    return case
+
+
+def notice(**fields: Any) -> Callable[[Cast], object]:
+    return lambda cast: Notice.objects.create(webhook=webhook()(cast), object_id=1, **fields)
+
+
+def delivery(**fields: Any) -> Callable[[Cast], object]:
+    given = {"number": 1, "events": 1, "body": "{}", **fields}
+    return lambda cast: Delivery.objects.create(webhook=webhook()(cast), **given)
 
 
 def retrieved(cast: Cast) -> object:
@@ -499,6 +521,14 @@ CASES: list[Case] = [
     ("snapshot_kept_waits_or_failed", snapshot(status="failed")),
     ("snapshot_kept_waits_or_failed", snapshot(sha256="f" * 64, file="1/1.gz")),
     ("snapshot_erased_within_rows", snapshot(rows=1, erased=2)),
+    # Webhooks
+    ("webhook_names_its_secret", webhook(secret_variable="SECRET_KEY")),
+    ("webhook_ended_is_not_active", webhook(ended_at=timezone.now())),
+    ("notice_event_known", notice(event="invented")),
+    ("delivery_number_once", twice(delivery())),
+    ("delivery_waits_or_ended", delivery(status="delivered")),
+    ("delivery_waits_or_ended", delivery(status="dead", finished_at=timezone.now())),
+    ("delivery_waits_or_ended", delivery(finished_at=timezone.now())),
     # Artifacts, configurations, runs
     ("artifact_version_once", twice(lambda c: make_artifact(c.project, version=7))),
     ("artifact_one_active_per_kind", twice(lambda c: make_artifact(c.project, active=True))),
