@@ -103,6 +103,14 @@ class Client:
         """Tasks, page after page; `filters` as in the API: status, hard, label, run."""
         return self._pages(f"projects/{project}/tasks/", _query(filters))
 
+    def next_texts(
+        self, project: str, *, strategy: str = "margin", n: int = 20, **options: int | bool
+    ) -> list[dict[str, Any]]:
+        """The `n` texts most worth labeling next, best first; `strategy` and `options` as in the
+        API: `seed`, `leased`, `diverse`."""
+        query = _query({"strategy": strategy, "n": n, **options})
+        return list(self._get(f"projects/{project}/next/", query)["texts"])
+
     def run(self, project: str, number: int) -> dict[str, Any]:
         """A run with its progress."""
         found: dict[str, Any] = self._get(f"projects/{project}/runs/{number}/")

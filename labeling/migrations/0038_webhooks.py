@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0036_erasures'),
+        ('labeling', '0037_languages_of_texts_and_people'),
     ]
 
     operations = [

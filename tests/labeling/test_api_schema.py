@@ -65,6 +65,7 @@ CONTRACT = {
     "/projects/{slug}/metrics/": {"get"},
     "/projects/{slug}/erasures/": {"get", "post"},
     "/projects/{slug}/export/": {"get"},
+    "/projects/{slug}/next/": {"get"},
     "/projects/{slug}/webhooks/": {"get", "post"},
     "/projects/{slug}/webhooks/{id}/": {"delete", "get", "patch"},
     "/projects/{slug}/webhooks/{id}/deliveries/": {"get"},
