@@ -162,9 +162,8 @@ def _pull(options: argparse.Namespace) -> int:
 
 def _snapshot(options: argparse.Namespace) -> int:
     with _client() as client:
-        kept = client.make_snapshot(
-            options.project, note=options.note, **_given(options, "status", "split", "seed")
-        )
+        choices: dict[str, Any] = {**_given(options, "status", "split", "seed")}
+        kept = client.make_snapshot(options.project, note=options.note, **choices)
     _say(f"{kept['rows']} rows kept, SHA-256 {kept['sha256']}.")
     sys.stdout.write(f"{kept['number']}\n")
     return 0

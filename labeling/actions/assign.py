@@ -46,11 +46,10 @@ def assign(
         raise ActionRefused(_("An assignment lasts 1 to %(n)d days.") % {"n": MOST_DAYS})
     eligible = _for_member(to, by) if isinstance(to, Member) else _for_role(to, by)
     until = timezone.now() + datetime.timedelta(days=days)
-    is_member = isinstance(to, Member)
     assignment = Assignment.objects.create(
         project=by.project,
-        member=to if is_member else None,
-        role="" if is_member else to,
+        member=to if isinstance(to, Member) else None,
+        role="" if isinstance(to, Member) else to,
         given_by=by,
         expires_at=until,
     )

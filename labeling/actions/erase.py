@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +105,7 @@ def erase_task(*, task: Task, confirm: str, reason: str, copies: bool = False, b
     return Erased(erasures, left, validators, models_may_know_it=trained)
 
 
-def _checked(reason: str, texts: Iterable[str]) -> str:
+def _checked(reason: str, texts: Collection[str]) -> str:
     said = reason.strip()[:300]
     if not said:
         raise ActionRefused(_("Say why the text is erased."))

@@ -60,7 +60,7 @@ def _pick(tasks: list[Task], by: Member, *, knows: bool) -> None:
         see_machines_of(member=by, tasks=tasks)
     standing = Resolution.objects.current().filter(task__in=tasks, decision__audit_pick=None)
     picked = AuditPick.objects.bulk_create(
-        AuditPick(
+        AuditPick(  # type: ignore[misc]  # what a policy accepted has a decision and a label
             task_id=one.task_id,
             revision=one.revision,
             decision_id=one.decision_id,

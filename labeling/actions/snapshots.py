@@ -75,7 +75,7 @@ def make_snapshot(snapshot_id: int) -> Snapshot | None:
     try:
         form = SelectionForm(snapshot.filters, project=snapshot.project)
         if not form.is_valid():
-            raise ActionRefused(next(iter(form.errors.values()))[0])
+            raise ActionRefused(str(next(iter(form.errors.values()))[0]))
         with _one_moment():
             taken_at = timezone.now()
             about = _made_under(snapshot.project, split=form.split_of() is not None)

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -59,12 +58,10 @@ class Endpoint(APIView):
         assert isinstance(user, User), "ApiAccess lets nobody else in"
         return user
 
-    def finalize_response(
-        self, request: Any, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Answers to GET carry an ETag, but for streams: nobody knows their end beforehand."""
         final = super().finalize_response(request, response, *args, **kwargs)
-        if request.method == "GET" and isinstance(final, Response) and final.status_code == 200:
+        if request.method == "GET" and type(final) is Response and final.status_code == 200:
             tag_response(request, final)
         return final
 

@@ -137,7 +137,7 @@ def _opened(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, 
 
 
 def _assigned(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
-    made = Assignment.objects.filter(pk=new.get("assignment")).select_related("member").first()
+    made = Assignment.objects.filter(pk=new.get("assignment") or 0).select_related("member").first()
     if made is None:
         return _("Assigned.")
     until = date_format(localtime(made.expires_at), "SHORT_DATETIME_FORMAT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import time
 import zlib
 from typing import Any
 
@@ -15,7 +16,6 @@ from redis.exceptions import ConnectionError as RedisAway
 from rest_framework.exceptions import ParseError
 from rest_framework.test import APIClient
 
-from labeling.api import throttle
 from labeling.api.encoding import BLOCK, TooMuch, plain_blocks
 from labeling.models import Project, Role, Task
 from tests.labeling.builders import make_member, make_project, make_task
@@ -44,7 +44,7 @@ def packed(admin: APIClient, body: bytes, encoding: str = "gzip") -> Any:
     return admin.generic(
         "POST",
         f"{SHOP}predictions/",
-        body,
+        body,  # type: ignore[arg-type]  # bytes go as they are
         content_type="application/json",
         headers={"Content-Encoding": encoding},
     )
@@ -194,7 +194,7 @@ def test_labels_are_not_overwritten_by_who_has_not_seen_them(admin: APIClient) -
 @pytest.fixture
 def a_minute(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A clock that stands still, twenty seconds into a minute that no other test has."""
-    monkeypatch.setattr(throttle.time, "time", lambda: 60.0 * 1000 + 20.0)
+    monkeypatch.setattr(time, "time", lambda: 60.0 * 1000 + 20.0)
 
 
 def test_a_token_that_asks_too_often_waits_and_another_one_does_not(
@@ -213,7 +213,7 @@ def test_the_next_minute_counts_anew(
 ) -> None:
     settings.API_REQUESTS_PER_MINUTE = 1
     for minute, expected in ((2000, [200, 429]), (2001, [200, 429])):
-        monkeypatch.setattr(throttle.time, "time", lambda at=minute: 60.0 * at)
+        monkeypatch.setattr(time, "time", lambda at=minute: 60.0 * at)
         assert [admin.get(SHOP).status_code for _ in range(2)] == expected
 
 

@@ -217,7 +217,7 @@ def where_it_is_said(folder: Path, *needles: str) -> set[str]:
     found = set()
     for where, value in [*said_in_rows(), *said_in_files(folder)]:
         for needle in needles:
-            if (needle.encode() if isinstance(value, bytes) else needle) in value:
+            if needle.encode() in (value if isinstance(value, bytes) else value.encode()):
                 found.add(where)
     return found
 

@@ -178,6 +178,7 @@ def assignment(**fields: Any) -> Callable[[Cast], object]:
 
 def assigned_task(cast: Cast) -> object:
     made = assignment(role="regular")(cast)
+    assert isinstance(made, Assignment)
     return AssignedTask.objects.create(assignment=made, task=cast.task)
 
 

@@ -135,7 +135,7 @@ def test_it_is_streamed_as_json_with_the_counts_at_the_end(admin: APIClient) -> 
 def test_it_is_streamed_as_csv_that_is_safe_to_open(admin: APIClient, project: Project) -> None:
     Task.objects.filter(external_id="new").update(external_id="=cmd")
     keep(project)
-    answer = admin.get(CHANGES.replace("2", "3"), {"since": 1, "format": "csv"})
+    answer = admin.get(CHANGES.replace("2", "3") + "?since=1&format=csv")
     rows = list(csv.DictReader(io.StringIO(content(answer).decode())))
     assert {"external_id": "label", "label_before": "a", "label_after": "b"}.items() <= rows[
         0

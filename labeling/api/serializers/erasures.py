@@ -73,7 +73,7 @@ class ErasedSerializer(serializers.Serializer[Any]):
 
     erasures = ErasureSerializer(many=True)
     copies_left = serializers.IntegerField(help_text="Other tasks that have the same text still.")
-    validators = serializers.ListField(
+    validators = serializers.ListField(  # type: ignore[assignment]  # a field of the reply
         child=serializers.CharField(),
         help_text="Out of use, since a solved example of theirs was erased: register them anew.",
     )

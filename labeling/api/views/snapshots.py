@@ -60,8 +60,8 @@ def snapshot_of(project: Project, number: int) -> Snapshot:
 class NewSnapshotSerializer(ExportQuerySerializer):
     """The choices of an export, kept instead of sent. The format is chosen at the download."""
 
-    format = None
-    raw = None
+    format = None  # type: ignore[assignment]  # how a serializer leaves a field out
+    raw = None  # type: ignore[assignment]
     note = serializers.CharField(
         required=False, allow_blank=True, max_length=200, default="", help_text="What it is for."
     )
