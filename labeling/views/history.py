@@ -40,7 +40,7 @@ def history(request: ProjectRequest) -> HttpResponse:
     newest = mine.select_related("task", "label", "asked_label").prefetch_related("conf_labels")
     found = Paginator(newest.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page"))
     for annotation in found:
-        annotation.task.language = language_of(annotation.task.text)  # type: ignore[attr-defined]
+        annotation.task.language = language_of(annotation.task.text)
     notes = notes_to(request.member)
     content = {
         "page": found,
@@ -62,7 +62,7 @@ def _shown(notes: QuerySet[Note]) -> list[Note]:
     stands = {one.task_id: one for one in settled.select_related("label")}
     for note in found:
         task = note.annotation.task
-        task.language = language_of(task.text)  # type: ignore[attr-defined]
+        task.language = language_of(task.text)
         note.stands = stands.get(task.pk)  # type: ignore[attr-defined]
     return found
 
