@@ -23,5 +23,5 @@ USER countersign
 ENV ENVIRONMENT=production VAR_DIR=/data
 VOLUME /data
 EXPOSE 8000
-CMD ["gunicorn", "annotation_site.wsgi", "--bind=0.0.0.0:8000", "--workers=4", \
+CMD ["gunicorn", "annotation_site.wsgi", "--bind=0.0.0.0:8000", "--workers=4", "--threads=4", \
      "--worker-tmp-dir=/dev/shm", "--access-logfile=-"]

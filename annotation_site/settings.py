@@ -351,6 +351,7 @@ X_FRAME_OPTIONS = "DENY"
 ARTIFACTS_DIR = env.env_path("ARTIFACTS_DIR", VAR_DIR / "artifacts")
 # The web process and the workers have to see the same folder.
 SNAPSHOTS_DIR = env.env_path("SNAPSHOTS_DIR", VAR_DIR / "snapshots")
+UPLOADS_DIR = env.env_path("UPLOADS_DIR", VAR_DIR / "uploads")
 LOCAL_MODELS_DIR = env.env_path("LOCAL_MODELS", VAR_DIR / "models")
 ENCODER = env.env_str("ENCODER", "builtin:all-MiniLM-L6-v2")
 # Where the hardware does not multiply bfloat16 natively, float32 takes its place in both.
@@ -366,6 +367,7 @@ WEBHOOK_INSIDE_HOSTS = env.env_list("WEBHOOK_INSIDE_HOSTS")
 WEBHOOK_SECONDS = env.env_float("WEBHOOK_SECONDS", 10.0, at_least=0.1, at_most=60.0)
 INGEST_MAX_ITEMS = env.env_int("INGEST_MAX_ITEMS", 5_000, at_least=1, at_most=100_000)
 INGEST_MAX_BYTES = env.env_int("INGEST_MAX_MB", 32, at_least=1, at_most=1024) * 1024 * 1024
+UPLOAD_MAX_BYTES = env.env_int("UPLOAD_MAX_MB", 4_096, at_least=1, at_most=1_048_576) * 1024 * 1024
 # Of one token; 0 sets no limit.
 API_REQUESTS_PER_MINUTE = env.env_int(
     "API_REQUESTS_PER_MINUTE", 1_200, at_least=0, at_most=1_000_000

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 def folders_are_writable(**kwargs: Any) -> list[CheckMessage]:
     """The folders that jobs write to exist or can be made, and can be written."""
     problems: list[CheckMessage] = []
-    for name in ("VAR_DIR", "ARTIFACTS_DIR", "SNAPSHOTS_DIR"):
+    for name in ("VAR_DIR", "ARTIFACTS_DIR", "SNAPSHOTS_DIR", "UPLOADS_DIR"):
         folder = Path(getattr(settings, name))
         standing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if not os.access(standing, os.W_OK):

@@ -56,6 +56,11 @@ def tally(policy_id: int) -> None:
     _send_on_commit("llm_worker.tasks.tally", "default", policy_id=policy_id)
 
 
+def import_upload(upload_id: int) -> None:
+    """Have a file that came in imported; nothing is done if another worker is at it."""
+    _send_on_commit("llm_worker.tasks.import_upload", "default", upload_id=upload_id)
+
+
 def register_validator(registration_id: int) -> None:
     """Have the server that a registration names probed."""
     _send_on_commit("llm_worker.tasks.work_on_registration", "llm", registration_id=registration_id)

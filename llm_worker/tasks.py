@@ -126,6 +126,14 @@ def tell_webhook(self: Task[..., int], webhook_id: int) -> int:
     return tell(webhook_id, worker=_name(self))
 
 
+@shared_task(bind=True, queue="default")
+def import_upload(self: Task[..., None], upload_id: int) -> None:
+    from labeling.actions.imports import work_on_import
+
+    name = _name(self)
+    work_on_import(upload_id, beat=lambda: beat(name, "default"))
+
+
 @shared_task(queue="rerank")
 def train_classifier(project_id: int, **options: Any) -> dict[str, Any]:
     from llm_worker.pipeline.training import train_embedded_classifier

@@ -22,6 +22,7 @@ from labeling.actions.events import Actor, record
 from labeling.actions.resolve import withdraw
 from labeling.actions.snapshots import begin_snapshots_anew, erase_from_snapshots
 from labeling.actions.taxonomy import current_specs, set_labels
+from labeling.actions.uploads import drop_files_of
 from labeling.models import (
     Annotation,
     Artifact,
@@ -132,6 +133,7 @@ def _erase_rows(
     for task in tasks:
         withdraw(task=task, reason="text erased", by=by, status=TaskStatus.ERASED)
     of_tasks = {"task__in": tasks}
+    drop_files_of(project)
     hashes = {rules.exact_hash(text) for text in texts}
     for rows in (
         SupersededText.objects.filter(**of_tasks),
@@ -139,8 +141,8 @@ def _erase_rows(
         Retrieved.objects.filter(**of_tasks),
         Lease.objects.filter(**of_tasks),
         Embedding.objects.filter(text_hash__in=hashes),
-        # What waits to be imported cannot be read in part, and is kept for a day at most.
-        project.uploads.all(),
+        # What waits to be imported cannot be read in part, so it goes.
+        project.uploads.exclude(file=""),
     ):
         counted = rows.delete()[1]
         removed.update({name.rpartition(".")[2].lower(): n for name, n in counted.items()})

@@ -15,7 +15,8 @@ from labeling.actions.events import Actor, record
 from labeling.actions.foreign_check import Checker, KnownTask
 from labeling.actions.foreign_settle import settle
 from labeling.actions.foreign_write import Writer, Written
-from labeling.actions.ingest import ERRORS_KEPT, OnError, refusal
+from labeling.actions.ingest import OnError, refusal
+from labeling.actions.ingest_file import ERRORS_KEPT
 from labeling.actions.ingest_parse import BadRow
 from labeling.actions.projects import create_project
 from labeling.actions.taxonomy import (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -35,7 +34,6 @@ from labeling.models import (
 OnError = Literal["reject_batch", "skip_row"]
 OnChangedText = Literal["error", "revise"]
 LOOK_UP = 500  # ids in one query; SQLite bounds their number
-ERRORS_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -49,25 +47,15 @@ class IngestReport:
     errors: list[Detail]
 
 
-@dataclass
-class FileReport:
-    """What became of a file. At most the first thousand `errors` are kept; `bad_rows` counts all.
-    Rows are numbered from 0."""
+@dataclass(frozen=True)
+class Against:
+    """Whose predictions a batch holds. `labels` is the order of plain lists of scores (default: the
+    taxonomy's), `names` words for labels, by id, that come before the project's own."""
 
-    runs: list[Run] = field(default_factory=list)
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    bad_rows: int = 0
-    errors: list[Detail] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        return self.created + self.updated + self.unchanged + self.bad_rows
-
-    def add_errors(self, errors: Sequence[Detail]) -> None:
-        self.bad_rows += len(errors)
-        self.errors.extend(errors[: ERRORS_KEPT - len(self.errors)])
+    project: Project
+    model_version: str
+    labels: Sequence[str] | None = None
+    names: Mapping[str, int] | None = None
 
 
 @dataclass
@@ -97,6 +85,7 @@ def ingest_predictions(
     model_version: str,
     items: Sequence[object],
     labels: Sequence[str] | None = None,
+    names: Mapping[str, int] | None = None,
     on_error: OnError = "reject_batch",
     on_changed_text: OnChangedText = "error",
     by: Actor,
@@ -106,113 +95,27 @@ def ingest_predictions(
     Items are mappings of `external_id`, `text`, at most one of `logits` and `probabilities` (a list
     in the order of `labels`, by default the taxonomy's, or an object of label and number), and
     optionally `metadata`, `hidden_metadata`, `turns`. Sending the same batch again changes nothing.
+    `names` are the sender's own words for labels, by id; they come before the project's.
 
     Raises ActionRefused with one Detail a bad row where `on_error` is "reject_batch"; then nothing
     is stored. With "skip_row" the good rows are kept and the report lists the bad ones.
     """
     with transaction.atomic():
-        source = open_source(project, model_version, labels)
+        source = open_source(Against(project, model_version, labels, names))
         return _ingest(source, items, 0, on_error, on_changed_text, by)
 
 
-def ingest_file(
+def ingest_part(
     *,
-    project: Project,
-    model_version: str,
-    read: Callable[[], Iterator[object]],
-    on_error: OnError = "reject_batch",
+    against: Against,
+    items: Sequence[object],
+    offset: int,
     on_changed_text: OnChangedText = "error",
     by: Actor,
-    chunk: int = 1000,
-    progress: Callable[[str, int], None] = lambda stage, rows: None,
-) -> FileReport:
-    """Ingest any number of items in constant memory, `chunk` of them to a transaction.
-
-    `read` opens the items anew each time. With "reject_batch" every row is checked before the first
-    is written (ActionRefused then lists up to a thousand mistakes); 8 bytes a row are kept to find
-    an external_id that stands there twice. What changes in the database between the two passes
-    shows up as row errors. `progress` is told what is done with the rows, and the rows so far.
-    """
-    report = FileReport()
-    if on_error == "reject_batch":
-        found = check_file(
-            project=project,
-            model_version=model_version,
-            read=read,
-            on_changed_text=on_changed_text,
-            chunk=chunk,
-            progress=progress,
-        )
-        if found.bad_rows:
-            raise ActionRefused(refusal(found.bad_rows), found.errors)
-    for offset, items in _chunks(read(), chunk):
-        with transaction.atomic():
-            source = open_source(project, model_version, None)
-            part = _ingest(source, items, offset, "skip_row", on_changed_text, by)
-        report.created += part.created
-        report.updated += part.updated
-        report.unchanged += part.unchanged
-        report.add_errors(part.errors)
-        if part.run is not None and part.run not in report.runs:
-            report.runs.append(part.run)
-        progress(_("stored"), report.rows)
-    return report
-
-
-def check_file(
-    *,
-    project: Project,
-    model_version: str,
-    read: Callable[[], Iterator[object]],
-    on_changed_text: OnChangedText = "error",
-    chunk: int = 1000,
-    progress: Callable[[str, int], None] = lambda stage, rows: None,
-) -> FileReport:
-    """What would become of the items, and what is wrong with them; nothing is stored."""
-    found = FileReport()
-    source = open_source(project, model_version, None, lock=False)
-    hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
-    for offset, items in _chunks(read(), chunk):
-        rows, errors = _check(source, items, offset)
-        intake = _look_up(source, rows, on_changed_text, errors)
-        found.created += len(intake.new)
-        found.updated += len(intake.changed)
-        found.unchanged += len(intake.unchanged)
-        found.add_errors(errors)
-        hashes.append(np.fromiter((hash(_id_of(item)) for item in items), np.int64, len(items)))
-        progress(_("checked"), offset + len(items))
-    repeats = _repeats(hashes, chunk)
-    found.created -= len(repeats)
-    found.add_errors(repeats)
-    found.errors.sort(key=lambda detail: detail.index or 0)
-    return found
-
-
-def _id_of(item: object) -> str:
-    given = item.get("external_id") if isinstance(item, Mapping) else None
-    return given if isinstance(given, str) else ""
-
-
-def _repeats(hashes: list[np.ndarray[tuple[int], np.dtype[np.int64]]], chunk: int) -> list[Detail]:
-    """Rows whose external_id stood in an earlier chunk (within a chunk the parser has said so)."""
-    if len(hashes) < 2:
-        return []
-    every = np.concatenate(hashes)
-    order = np.argsort(every, kind="stable")
-    same = (every[order][1:] == every[order][:-1]) & (every[order][1:] != hash(""))
-    again, before = order[1:][same], order[:-1][same]
-    apart = again[again // chunk != before // chunk]
-    return [
-        Detail(_("This external_id stands in the file twice."), "external_id", int(index))
-        for index in np.sort(apart)
-    ]
-
-
-def _chunks(items: Iterator[object], size: int) -> Iterator[tuple[int, list[object]]]:
-    offset = 0
-    while batch := list(islice(items, size)):
-        yield offset, batch
-        offset += len(batch)
+) -> IngestReport:
+    """Store the good rows of a part of a file, whose first row has the number `offset`, and list
+    the bad ones. Call inside a transaction."""
+    return _ingest(open_source(against), items, offset, "skip_row", on_changed_text, by)
 
 
 def refusal(bad_rows: int) -> str:
@@ -224,16 +127,15 @@ def refusal(bad_rows: int) -> str:
     ) % {"n": bad_rows}
 
 
-def open_source(
-    project: Project, model_version: str, labels: Sequence[str] | None, *, lock: bool = True
-) -> Source:
+def open_source(against: Against, *, lock: bool = True) -> Source:
     """What a batch is read against; `lock` (in a transaction) makes batches of a project wait for
     one another, so that two of them do not both create a task."""
+    project = against.project
     if lock:
         # no_key: rows that refer to the project can still be written meanwhile.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     try:
-        name = read_id(model_version, "model_version")
+        name = read_id(against.model_version, "model_version")
     except BadRow as bad:
         raise ActionRefused(
             _("Name the model version that the scores come from."), [Detail(bad.message, bad.field)]
@@ -243,7 +145,11 @@ def open_source(
     return Source(
         project=project,
         taxonomy=taxonomy,
-        columns=columns_for(taxonomy.label_ids, label_names(project), labels),
+        columns=columns_for(
+            taxonomy.label_ids,
+            {**label_names(project), **(against.names or {})},
+            against.labels,
+        ),
         name=name,
         model_version=standing,
         kind=standing.score_kind if standing else None,
@@ -261,8 +167,8 @@ def _ingest(
     on_changed_text: OnChangedText,
     by: Actor,
 ) -> IngestReport:
-    rows, errors = _check(source, items, offset)
-    intake = _look_up(source, rows, on_changed_text, errors)
+    rows, errors = check_rows(source, items, offset)
+    intake = look_up(source, rows, on_changed_text, errors)
     errors.sort(key=lambda detail: detail.index or 0)
     if errors and on_error == "reject_batch":
         raise ActionRefused(refusal(len(errors)), errors)
@@ -287,7 +193,9 @@ def _ingest(
     )
 
 
-def _check(source: Source, items: Sequence[object], offset: int) -> tuple[list[Row], list[Detail]]:
+def check_rows(
+    source: Source, items: Sequence[object], offset: int
+) -> tuple[list[Row], list[Detail]]:
     """Rows that are right by themselves, and as scores of this model version."""
     rows, errors = parse_items(items, source.columns, offset=offset)
     good: list[Row] = []
@@ -305,7 +213,7 @@ def _check(source: Source, items: Sequence[object], offset: int) -> tuple[list[R
     return good, errors
 
 
-def _look_up(
+def look_up(
     source: Source, rows: list[Row], on_changed_text: OnChangedText, errors: list[Detail]
 ) -> Intake:
     """Sort the rows by what has to be done with them, given what stands; adds to `errors`."""

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from labeling import rules
 from labeling.actions.belonging import models_of_projects, path_to_project
 from labeling.actions.errors import ActionRefused
+from labeling.actions.uploads import drop_files_of
 from labeling.formats.snapshot import folder_of
 from labeling.models import Embedding, Project, SupersededText, Task
 
@@ -65,6 +66,7 @@ def _delete_files(project: Project) -> None:
         if root in folder.parents:  # never above it, whatever the row says
             shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(folder_of(project.pk), ignore_errors=True)
+    drop_files_of(project)
 
 
 def _delete_embeddings(project: Project, batch: int) -> None:

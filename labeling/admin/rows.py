@@ -52,6 +52,7 @@ from labeling.models import (
     PromptPreview,
     Ranking,
     Reasoning,
+    RefusedRow,
     Registration,
     Rejection,
     RerankerReport,
@@ -225,10 +226,14 @@ look_at(
     "member",
     "kind",
     "name",
+    "status",
+    "rows_read",
+    "refused",
     "created_at",
     related=["project", "member"],
-    filters=["kind"],
+    filters=["kind", "status"],
 )
+look_at(RefusedRow, "upload", "row", "message", project="upload__project", related=["upload"])
 look_at(StageTiming, "run", "stage", "tasks", "seconds", project=RUN, related=["run"])
 look_at(Ranking, "run", "task", "hard", "variance", project=RUN, related=["run", "task"])
 look_at(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any, Protocol
 
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, ParseError
@@ -25,7 +25,27 @@ class TooMuch(Exception):
     """The body is longer than the caller takes."""
 
 
-def plain_blocks(stream: IO[bytes], encoding: str, most: int) -> Iterator[bytes]:
+class Readable(Protocol):
+    def read(self, most: int, /) -> bytes: ...
+
+
+class Whole:
+    """A stream that says how long it is. One that ends before, since its sender was cut off, is no
+    whole file, and whoever reads it is told so instead of being handed half."""
+
+    def __init__(self, stream: Readable, length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def read(self, most: int, /) -> bytes:
+        block = self._stream.read(min(most, self._left))
+        self._left -= len(block)
+        if self._left and not block:
+            raise ParseError(_("The body ended before its end: send it again."))
+        return block
+
+
+def plain_blocks(stream: Readable, encoding: str, most: int) -> Iterator[bytes]:
     """The body as it was before `encoding` ("gzip", "identity" or ""), at most `most` bytes of it.
 
     Memory holds one block whatever the body claims to be, so that a small one that unpacks to
@@ -44,12 +64,12 @@ def plain_blocks(stream: IO[bytes], encoding: str, most: int) -> Iterator[bytes]
         yield block
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+def _blocks(stream: Readable) -> Iterator[bytes]:
     while block := stream.read(BLOCK):
         yield block
 
 
-def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
+def _unpacked(stream: Readable) -> Iterator[bytes]:
     """What gzip holds; several members after one another are one body, as gunzip reads them."""
     member: Any = None
     for packed in _blocks(stream):

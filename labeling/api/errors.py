@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from labeling.actions.errors import ActionRefused, Conflict, Detail
+from labeling.formats.records import FileRefused
 
 
 def error_body(code: str, message: str, details: list[Detail] | None = None) -> dict[str, Any]:
@@ -33,6 +34,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         conflict = isinstance(error, Conflict)
         http = status.HTTP_409_CONFLICT if conflict else status.HTTP_422_UNPROCESSABLE_ENTITY
         return Response(error_body(error.code, error.message, error.details), status=http)
+    if isinstance(error, FileRefused):
+        http = status.HTTP_422_UNPROCESSABLE_ENTITY
+        return Response(error_body(ActionRefused.code, str(error)), status=http)
     response = exception_handler(error, context)
     if response is None:
         return None

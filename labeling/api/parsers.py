@@ -28,7 +28,19 @@ class TooLarge(APIException):
 
 
 def too_large(what: str, command: str) -> TooLarge:
-    """The refusal of an oversized request; it names the command that takes files of any size."""
+    """The refusal of an oversized request; it names what takes files of any size."""
+    if command == IMPORT_COMMAND:
+        return TooLarge(
+            _(
+                "%(what)s; send smaller batches, or a file of any size to %(address)s or with "
+                "“%(command)s”."
+            )
+            % {
+                "what": what,
+                "address": "POST /api/v1/projects/SLUG/imports/",
+                "command": f"python manage.py {command} SLUG FILE",
+            }
+        )
     return TooLarge(
         _("%(what)s; send smaller batches, or a file of any size with “%(command)s”.")
         % {"what": what, "command": f"python manage.py {command} SLUG FILE"}

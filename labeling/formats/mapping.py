@@ -82,22 +82,22 @@ def _number(value: object) -> object:
         return value
 
 
-def read_rows(path: Path) -> Iterator[object]:
-    """Rows of a CSV (as texts by column), of JSON lines, of a JSON list or of Parquet. Raises
-    FileRefused."""
+def read_rows(path: Path, *, skip: int = 0) -> Iterator[object]:
+    """Rows of a CSV (as texts by column), of JSON lines, of a JSON list or of Parquet, but for the
+    first `skip`. Raises FileRefused."""
     suffix = suffix_of(path, SUFFIXES)
     if suffix == ".parquet":
         # Only who reads Parquet loads its library.
         from labeling.formats.parquet_read import read_parquet
 
-        yield from read_parquet(path)
+        yield from itertools.islice(read_parquet(path), skip, None)
     elif suffix == ".csv":
         _header, rows = read_table(path)
-        yield from rows
+        yield from itertools.islice(rows, skip, None)
     elif suffix == ".json":
-        yield from read_json_list(path)
+        yield from read_json_list(path)[skip:]
     else:
-        yield from read_jsonl(path)
+        yield from read_jsonl(path, skip=skip)
 
 
 def columns_of(path: Path) -> list[str]:
@@ -139,9 +139,9 @@ def kind_of(path: Path, labels: tuple[str, ...]) -> str:
     return guess_kind([cell if isinstance(cell, str) else json.dumps(cell) for cell in cells])
 
 
-def read_mapped(path: Path, columns: ColumnMap) -> Iterator[object]:
-    """Items for ingest, numbered from 1."""
-    for number, row in enumerate(read_rows(path), start=1):
+def read_mapped(path: Path, columns: ColumnMap, *, skip: int = 0) -> Iterator[object]:
+    """Items for ingest, numbered from 1, but for the first `skip`."""
+    for number, row in enumerate(read_rows(path, skip=skip), start=skip + 1):
         yield columns.item(row, number)
 
 

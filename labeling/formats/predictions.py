@@ -24,19 +24,20 @@ JSON_CELLS = (LOGITS, PROBABILITIES, "metadata", "hidden_metadata", "turns")
 
 
 def read_predictions(
-    path: Path, *, score_kind: str | None = None, raw: bool = False
+    path: Path, *, score_kind: str | None = None, raw: bool = False, skip: int = 0
 ) -> Iterator[object]:
     """Items for ingest, one at a time. Raises FileRefused for what is not such a file.
 
     `score_kind` says what label columns hold; without it they are probabilities if the
     first row of them adds up to 1, else logits. `raw` leaves leading apostrophes of cells alone.
+    The first `skip` rows are left out.
     """
     suffix = suffix_of(path, SUFFIXES)
     if suffix == ".parquet":
-        yield from _typed(path, score_kind)
+        yield from itertools.islice(_typed(path, score_kind), skip, None)
         return
     if suffix != ".csv":
-        yield from read_jsonl(path)
+        yield from read_jsonl(path, skip=skip)
         return
     header, rows = read_table(path, raw=raw)
     need_columns(path, header, TEXTS)
@@ -45,7 +46,7 @@ def read_predictions(
     if first is None:
         return
     kind = score_kind or guess_kind([first[label] for label in labels])
-    for row in itertools.chain([first], rows):
+    for row in itertools.islice(itertools.chain([first], rows), skip, None):
         yield _item(row, labels, kind)
 
 

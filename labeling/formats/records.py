@@ -69,10 +69,14 @@ def at_line(path: Path, number: int, why: object) -> FileRefused:
     )
 
 
-def read_jsonl(path: Path) -> Iterator[object]:
-    """One JSON value a line; empty lines are skipped. Raises FileRefused naming the line."""
+def read_jsonl(path: Path, *, skip: int = 0) -> Iterator[object]:
+    """One JSON value a line but for the first `skip`, which are not even parsed; empty lines are
+    left out. Raises FileRefused naming the line."""
     for number, line in enumerate(text_lines(path), start=1):
         if not line.strip():
+            continue
+        if skip:
+            skip -= 1
             continue
         try:
             yield json.loads(line, object_pairs_hook=_once)

@@ -65,7 +65,7 @@ from labeling.models.run import (
 from labeling.models.snapshot import Snapshot
 from labeling.models.tally import StreamSample, Tally
 from labeling.models.task import Embedding, SupersededText, Task, TaskStatus
-from labeling.models.upload import Upload
+from labeling.models.upload import RefusedRow, Upload
 from labeling.models.verdict import Reasoning, Validator, Verdict
 from labeling.models.webhook import Delivery, Notice, Webhook, WebhookEvent
 
@@ -132,6 +132,7 @@ __all__ = [
     "Ranking",
     "Reasoning",
     "ReferenceOutcome",
+    "RefusedRow",
     "Registration",
     "Rejection",
     "RerankerReport",

@@ -10,18 +10,21 @@ from typing import Any
 
 from labeling.actions.documents import check_documents
 from labeling.actions.errors import Detail
-from labeling.actions.ingest import check_file
+from labeling.actions.ingest import Against
+from labeling.actions.ingest_file import check_file
 from labeling.formats.mapping import ColumnMap, read_documents_mapped, read_mapped
 from labeling.models import Project
 
 FIRST = 8
+LOOKED_AT = 5000
 ERRORS_SHOWN = 100
 TEXT_SHOWN = 300
 
 
 @dataclass(frozen=True)
 class Look:
-    """`errors` are the first hundred of `bad_rows`; of the good rows `unchanged` stand already."""
+    """`errors` are the first hundred of `bad_rows`; of the good rows `unchanged` stand already.
+    Of a long file only the first rows are looked at here; a worker looks at all (`more`)."""
 
     rows: list[dict[str, Any]]
     errors: list[Detail]
@@ -30,6 +33,7 @@ class Look:
     created: int | None
     updated: int | None
     unchanged: int | None
+    more: bool = False
 
     @property
     def good(self) -> int:
@@ -40,9 +44,10 @@ def look_at_predictions(
     project: Project, model_version: str, path: Path, columns: ColumnMap
 ) -> Look:
     def read() -> Iterator[object]:
-        return read_mapped(path, columns)
+        return itertools.islice(read_mapped(path, columns), LOOKED_AT)
 
-    found = check_file(project=project, model_version=model_version, read=read)
+    found = check_file(against=Against(project, model_version), read=read)
+    rest = read_mapped(path, columns, skip=LOOKED_AT) if found.rows >= LOOKED_AT else iter(())
     return Look(
         rows=_first(read, found.errors, _prediction),
         errors=shown_errors(found.errors),
@@ -51,6 +56,7 @@ def look_at_predictions(
         created=found.created,
         updated=found.updated,
         unchanged=found.unchanged,
+        more=next(rest, None) is not None,
     )
 
 

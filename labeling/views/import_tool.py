@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.import_project import ProjectImport, import_project
 from labeling.actions.ingest import OnError
-from labeling.actions.uploads import file_of, store_project
+from labeling.actions.uploads import path_of, store_project
 from labeling.formats.foreign.base import ForeignAnswer, ForeignTask, Lost
 from labeling.formats.foreign.readers import TOOLS, ForeignFile, guess_tool
 from labeling.formats.records import FileRefused
@@ -70,17 +70,17 @@ def look_at_project(request: PageRequest, upload: Upload) -> HttpResponse:
     """What the file would bring and what would be left out; with `store` it goes in."""
     content: dict[str, Any] = {"tab": "import", "upload": upload}
     try:
-        with file_of(upload) as path:
-            given = request.POST if "tool" in request.POST else {"tool": guess_tool(path)}
-            content["form"] = form = ToolForm(given)
-            if form.is_valid():
-                file, add_labels = form.file(path), form.cleaned_data["add_labels"]
-                content["seen"] = form.fingerprint()
-                if "store" in request.POST:
-                    if request.POST.get("seen") == content["seen"]:
-                        return _store(request, upload, file, add_labels=add_labels)
-                    content["changed"] = True
-                content |= _seen(request, file, add_labels=add_labels)
+        path = path_of(upload)
+        given = request.POST if "tool" in request.POST else {"tool": guess_tool(path)}
+        content["form"] = form = ToolForm(given)
+        if form.is_valid():
+            file, add_labels = form.file(path), form.cleaned_data["add_labels"]
+            content["seen"] = form.fingerprint()
+            if "store" in request.POST:
+                if request.POST.get("seen") == content["seen"]:
+                    return _store(request, upload, file, add_labels=add_labels)
+                content["changed"] = True
+            content |= _seen(request, file, add_labels=add_labels)
     except FileRefused as refused:
         content["refused"] = str(refused)
     except ActionRefused as refused:

@@ -16,18 +16,26 @@ from django.views.decorators.http import require_http_methods
 
 from labeling.access import Right, page
 from labeling.actions.errors import ActionRefused
+from labeling.actions.imports import Options, start_import
 from labeling.actions.ingest import OnError
-from labeling.actions.uploads import file_of, keep_upload, store_documents, store_predictions
+from labeling.actions.uploads import (
+    drop_upload,
+    keep_upload,
+    path_of,
+    plain_name,
+    store_documents,
+)
 from labeling.formats.foreign.base import SUFFIXES as FOREIGN_SUFFIXES
 from labeling.formats.foreign.readers import guess_tool
 from labeling.formats.mapping import SUFFIXES, columns_of
 from labeling.formats.records import FileRefused
 from labeling.models import Upload
+from labeling.views.import_jobs import newest_jobs
 from labeling.views.import_look import Look, look_at_documents, look_at_predictions, short
 from labeling.views.import_maps import DocumentMapForm, PredictionMapForm
 from labeling.views.import_tool import look_at_project
 from labeling.views.shell import PageRequest, shell
-from labeling.views.uploads import on_disk
+from labeling.views.uploads import MEGABYTE
 
 Filled = DocumentMapForm | PredictionMapForm
 
@@ -55,26 +63,46 @@ def choose(request: PageRequest) -> HttpResponse:
     initial = {"kind": Upload.Kind.PREDICTIONS}
     form = UploadForm(request.POST or None, request.FILES or None, initial=initial)
     if request.method == "POST" and form.is_valid():
-        kind, upload = form.cleaned_data["kind"], form.cleaned_data["file"]
-        command = f"import_{kind}"
-        advice = _("On the server, %(command)s takes files of any size.") % {
-            "command": f"python manage.py {command} {request.project.slug} FILE"
-        }
-        foreign = kind == Upload.Kind.PROJECT
-        suffixes = FOREIGN_SUFFIXES if foreign else SUFFIXES
         try:
-            with on_disk(upload, suffixes, settings.INGEST_MAX_BYTES, advice) as path:
-                (guess_tool if foreign else columns_of)(path)
-                kept = keep_upload(
-                    member=request.member, kind=kind, name=path.name, content=path.read_bytes()
-                )
+            kept = _keep(request, form)
         except FileRefused as refused:
             form.add_error("file", str(refused))
+        except ActionRefused as refused:
+            form.add_error("file", refused.message)
         else:
             return redirect("labeling:import_look", request.project.slug, kept.pk)
     status = 422 if form.is_bound and form.errors else 200
-    content = shell(request, "manage", tab="import", form=form)
+    content = shell(request, "manage", tab="import", form=form, jobs=newest_jobs(request.project))
     return render(request, "labeling/import.html", content, status=status)
+
+
+def _keep(request: PageRequest, form: UploadForm) -> Upload:
+    """The chosen file, kept to be looked at, if it can be read as a table at all."""
+    kind, file = form.cleaned_data["kind"], form.cleaned_data["file"]
+    by_a_job, foreign = kind == Upload.Kind.PREDICTIONS, kind == Upload.Kind.PROJECT
+    most = settings.UPLOAD_MAX_BYTES if by_a_job else settings.INGEST_MAX_BYTES
+    if (file.size or 0) > most:
+        raise FileRefused(
+            _("%(file)s is larger than %(n)d MB. On the server, %(command)s takes larger ones.")
+            % {
+                "file": plain_name(file.name or ""),
+                "n": most // MEGABYTE,
+                "command": f"python manage.py import_{kind} {request.project.slug} FILE",
+            }
+        )
+    kept = keep_upload(
+        member=request.member,
+        kind=kind,
+        name=file.name or "",
+        blocks=file.chunks(),
+        suffixes=FOREIGN_SUFFIXES if foreign else SUFFIXES,
+    )
+    try:
+        (guess_tool if foreign else columns_of)(path_of(kept))
+    except FileRefused:
+        drop_upload(kept)
+        raise
+    return kept
 
 
 @page(Right.INGEST)
@@ -88,22 +116,23 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
         project=request.project,
         member=request.member,
     )
+    if upload.status != Upload.Status.KEPT:
+        return redirect("labeling:import_job", request.project.slug, upload.pk)
     if upload.kind == Upload.Kind.PROJECT:
         return look_at_project(request, upload)
     is_documents = upload.kind == Upload.Kind.DOCUMENTS
     make = DocumentMapForm if is_documents else PredictionMapForm
     content: dict[str, Any] = {"tab": "import", "upload": upload, "is_documents": is_documents}
     try:
-        with file_of(upload) as path:
-            form: Filled = make(upload, path, request.POST)
-            content["form"] = form
-            if form.is_valid():
-                seen = _look_at(request, form)
-                content |= {"look": seen, "seen": form.fingerprint()}
-                if "store" in request.POST:
-                    if request.POST.get("seen") == form.fingerprint():
-                        return _store(request, upload, form, seen)
-                    content["changed"] = True
+        form: Filled = make(upload, path_of(upload), request.POST)
+        content["form"] = form
+        if form.is_valid():
+            seen = _look_at(request, form)
+            content |= {"look": seen, "seen": form.fingerprint()}
+            if "store" in request.POST:
+                if request.POST.get("seen") == form.fingerprint():
+                    return _store(request, upload, form, seen)
+                content["changed"] = True
     except FileRefused as refused:
         content["refused"] = str(refused)
     except ActionRefused as refused:
@@ -130,16 +159,20 @@ def _store(request: PageRequest, upload: Upload, form: Filled, seen: Look) -> Ht
         stored = documents.created + documents.updated
         _say(request, stored, documents.unchanged, seen.bad_rows)
         return redirect("labeling:import", slug)
-    report = store_predictions(
-        upload=upload,
-        columns=form.columns(),
-        model_version=form.cleaned_data["model_version"],
-        on_error=on_error,
+    if on_error == "reject_batch" and seen.bad_rows:
+        raise ActionRefused(
+            ngettext(
+                "%(n)d row has a mistake, so nothing was stored.",
+                "%(n)d rows have mistakes, so nothing was stored.",
+                seen.bad_rows,
+            )
+            % {"n": seen.bad_rows}
+        )
+    options = Options(
+        model_version=form.cleaned_data["model_version"], on_error=on_error, columns=form.columns()
     )
-    _say(request, report.created + report.updated, report.unchanged, report.bad_rows)
-    if report.runs:
-        return redirect("labeling:run", slug, report.runs[-1].pk)
-    return redirect("labeling:overview", slug)
+    start_import(upload=upload, options=options, by=request.member)
+    return redirect("labeling:import_job", slug, upload.pk)
 
 
 def _say(request: PageRequest, stored: int, unchanged: int, skipped: int) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from labeling import dispatch
 from labeling.actions import runs
 from labeling.actions.erase import look_after_erasures
+from labeling.actions.imports import look_after_imports
 from labeling.actions.previews import look_after_previews
 from labeling.actions.registration import give_up_registrations
 from labeling.actions.snapshots import look_after_snapshots
@@ -40,6 +41,7 @@ def sweep() -> None:
     for waiting in Registration.objects.filter(status=Registration.Status.WAITING):
         dispatch.register_validator(waiting.pk)
     look_after_previews()
+    look_after_imports()
     drop_old_uploads()
     look_after_snapshots()
     look_after_erasures()

@@ -33,6 +33,7 @@ from labeling.models import (
     PromptPreview,
     Ranking,
     Reasoning,
+    RefusedRow,
     Resolution,
     Retrieved,
     Run,
@@ -53,6 +54,7 @@ from tests.labeling.builders import (
     make_model_version,
     make_prediction,
     make_task,
+    make_upload,
 )
 from tests.labeling.cast import say
 from tests.labeling.reranker_report import make_reranker
@@ -136,6 +138,7 @@ def make_everything() -> Everything:
             ),
             "import_look": ("admin", _upload(project, admin)),
             "import_look of another tool": ("admin", _foreign(project, admin)),
+            "import_job": ("admin", _import(project, admin, scene.run)),
             "invitation": ("", _invitation(project, admin)),
             "snapshot_changes": ("admin", _changes(project)),
             "webhook": ("admin", reverse("labeling:webhook", args=(project.slug, webhook.pk))),
@@ -338,6 +341,29 @@ def _webhook(project: Project, admin: Member) -> Webhook:
 def _changes(project: Project) -> str:
     path = reverse("labeling:snapshot_changes", args=(project.slug, 2))
     return f"{path}?since=1"
+
+
+def _import(project: Project, admin: Member, run: Run) -> str:
+    """An import that is at work and has refused a row; others stand in the list of the page."""
+    job = make_upload(
+        project,
+        member=admin,
+        name="predictions-of-the-night-between-monday-and-tuesday.jsonl",
+        status="storing",
+        options={"model_version": "intents-7", "on_error": "skip_row"},
+        size=73_400_320,
+        rows_read=41_000,
+        created=40_999,
+        refused=1,
+        runs=[run.pk],
+    )
+    RefusedRow.objects.create(
+        upload=job, row=16, field="logits", message="There are 3 labels but 2 scores."
+    )
+    made_by = {"member": admin, "file": "", "finished_at": timezone.now()}
+    make_upload(project, status="done", rows_read=9, created=9, **made_by)
+    make_upload(project, status="refused", refused=2, said="It has mistakes.", **made_by)
+    return reverse("labeling:import_job", args=(project.slug, job.pk))
 
 
 def _invitation(project: Project, admin: Member) -> str:

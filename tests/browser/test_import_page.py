@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from labeling.models import Member, Project, Task
+from labeling.actions.imports import work_on_import
+from labeling.models import Member, Project, Task, Upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -26,5 +27,12 @@ def test_a_file_is_chosen_looked_at_and_stored_by_key(
     expect(page.get_by_text("The text is missing or empty.").first).to_be_visible()
     page.get_by_role("button", name="Leave the bad rows out and store 1 row").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 row is stored. 1 bad row is left out.")).to_be_visible()
+    expect(page.get_by_text("Waiting for a worker.")).to_be_visible()
+    work_on_import(Upload.objects.get().pk)
+    # The page asks by itself how far it is.
+    expect(page.get_by_text("1 row is stored.")).to_be_visible()
+    expect(page.get_by_text("The text is missing or empty.")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="All of them as CSV").click()
+    assert "missing or empty" in download.value.path().read_text()
     assert Task.objects.get().text == "no card"

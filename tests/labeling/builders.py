@@ -32,6 +32,7 @@ from labeling.models import (
     Run,
     ScoreKind,
     Task,
+    Upload,
     User,
     Validator,
 )
@@ -53,6 +54,13 @@ def make_user(username: str = "", **fields: Any) -> User:
     """A user who signs in with the password "password"."""
     name = username or f"user{next(_numbers)}"
     return User.objects.create_user(username=name, password="password", **fields)
+
+
+def make_upload(project: Project, **fields: Any) -> Upload:
+    """The row of a file that is looked at; the file itself is not there."""
+    member = fields.pop("member", None) or make_member(project, Role.ADMIN)
+    defaults = {"kind": "predictions", "name": "a.csv", "file": "f/a.csv"}
+    return Upload.objects.create(project=project, member=member, **defaults | fields)
 
 
 def make_member(

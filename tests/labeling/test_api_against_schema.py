@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from labeling.models import Policy, Project, Role, Run, Task
+from labeling.models import Policy, Project, Role, Run, Task, Upload
 from tests.browser.everything import make_everything
 from tests.labeling.builders import make_member
 from tests.labeling.rest import secret_of
@@ -93,6 +93,7 @@ def things_of(project: Project) -> dict[str, list[Any]]:
     """What there is to name in the path of a request, by the last fixed part before it."""
     return {
         "projects": [project.slug],
+        "imports": list(Upload.objects.values_list("pk", flat=True)),
         "runs": list(Run.objects.values_list("pk", flat=True)),
         "policies": list(Policy.objects.values_list("version", flat=True)),
         "tasks": list(Task.objects.values_list("external_id", flat=True)[:20]),

@@ -95,6 +95,7 @@ def test_too_many_items_get_413_that_names_the_import_command(
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "too_large"
     assert "import_predictions" in answer.json()["error"]["message"]
+    assert "POST /api/v1/projects/SLUG/imports/" in answer.json()["error"]["message"]
     assert Task.objects.count() == 0
 
 

@@ -29,6 +29,7 @@ from labeling.actions.ingest import ingest_predictions
 from labeling.actions.lease import next_task
 from labeling.actions.resolve import resolve
 from labeling.actions.snapshots import due_snapshots, make_snapshot
+from labeling.actions.uploads import keep_upload
 from labeling.formats.export import export_rows
 from labeling.formats.snapshot import path_of, snapshot_rows
 from labeling.models import (
@@ -56,7 +57,6 @@ from labeling.models import (
     Snapshot,
     SupersededText,
     Task,
-    Upload,
     Validator,
     Verdict,
 )
@@ -176,9 +176,8 @@ def _elsewhere(scene: Scene, ann: Any) -> None:
     other = make_task(project, "chat/3", "Another one")
     make_annotation(other, ann, label, comment=f"like “{TEXT}”, but shorter")
     BenchmarkLook.objects.create(project=project, part="tune", member=ann, pairs=1, note=TEXT)
-    Upload.objects.create(
-        project=project, member=ann, kind="predictions", name="a.csv", content=TEXT.encode()
-    )
+    given: dict[str, Any] = {"kind": "predictions", "name": "a.csv", "suffixes": [".csv"]}
+    keep_upload(member=ann, blocks=[TEXT.encode()], **given)
 
 
 def said_in_rows() -> Iterator[tuple[str, str | bytes]]:

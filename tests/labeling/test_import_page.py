@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +17,12 @@ from django.utils import timezone
 
 from labeling.actions.documents import import_documents
 from labeling.actions.errors import ActionRefused
+from labeling.actions.imports import work_on_import
 from labeling.actions.ingest import ingest_predictions
-from labeling.actions.uploads import keep_upload
+from labeling.actions.uploads import keep_upload, path_of
 from labeling.models import Document, Event, ModelVersion, Prediction, Project, Task, Upload
 from labeling.scores import unpack
+from labeling.views import import_look
 from llm_worker.pipeline.sweep import sweep
 from tests.labeling.builders import make_artifact, make_member, make_project
 from tests.labeling.test_pages import client_of
@@ -60,13 +65,24 @@ def looked(client: Client, page: Any, **changed: Any) -> Any:
 
 
 def stored(client: Client, page: Any, path: str, which: str = "all") -> str:
+    """What stands on the page of the import once a worker has been there; of documents, at once."""
     sent = fields(page) | {"store": which}
     answer = client.post(path, sent, follow=True)
+    for upload in Upload.objects.filter(status=Upload.Status.WAITING):
+        assert "Waiting for a worker." in answer.content.decode()
+        work_on_import(upload.pk)
+        answer = client.get(answer.redirect_chain[-1][0])
     return str(answer.content.decode())
 
 
+@pytest.fixture(autouse=True)
+def folder(settings: Any, tmp_path: Path) -> Path:
+    settings.UPLOADS_DIR = tmp_path / "uploads"
+    return tmp_path / "uploads"
+
+
 def test_a_csv_with_a_column_for_each_label_goes_in_as_it_was_shown(
-    project: Project, admin: Client
+    project: Project, admin: Client, folder: Path
 ) -> None:
     page = chosen(admin, "id,text,a,b,c,channel\n1,hello,0.7,0.2,0.1,mail\n2,bye,0.1,0.1,0.8,\n")
     html = page.content.decode()
@@ -87,7 +103,7 @@ def test_a_csv_with_a_column_for_each_label_goes_in_as_it_was_shown(
     assert [round(float(x), 2) for x in unpack(Prediction.objects.get(task=one).scores)] == [
         0.7, 0.2, 0.1,
     ]  # fmt: skip
-    assert not Upload.objects.exists()
+    assert list(folder.iterdir()) == []
     assert Event.objects.filter(verb="predictions_ingested").count() == 1
 
 
@@ -133,7 +149,12 @@ def test_every_bad_row_is_named_and_none_goes_in_unless_they_are_left_out(
     assert not Task.objects.exists()
     html = stored(admin, page, path, "good")
     assert "2 rows are stored." in html
-    assert "7 bad rows are left out." in html
+    assert "There are 3 labels but 2 scores." in html
+    job = Upload.objects.get()
+    assert (job.refused, list(job.refused_rows.order_by("row").values_list("row", flat=True))) == (
+        7,
+        [1, 2, 3, 4, 5, 6, 8],
+    )
     assert set(Task.objects.values_list("external_id", "text")) == {
         ("1", "fine"),
         ("8", "=HYPERLINK(1)"),
@@ -202,11 +223,61 @@ def test_columns_that_were_not_looked_at_are_shown_before_they_are_stored(
 def test_a_file_that_is_too_large_names_the_command(
     project: Project, admin: Client, settings: Any
 ) -> None:
-    settings.INGEST_MAX_BYTES = 1024 * 1024
+    settings.UPLOAD_MAX_BYTES = 1024 * 1024
     page = chosen(admin, "id,text\n" + "1,x\n" * 300_000)
     assert page.status_code == 422
     assert "python manage.py import_predictions shop FILE" in page.content.decode()
     assert not Upload.objects.exists()
+
+
+def test_of_a_long_file_the_first_rows_are_looked_at_and_all_are_checked_by_the_job(
+    project: Project, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_artifact(project, "classifier", active=True)
+    monkeypatch.setattr(import_look, "LOOKED_AT", 3)
+    page = chosen(admin, "id,text\n1,a\n2,b\n3,c\n")
+    assert "Store 3 rows</button>" in page.content.decode()
+    page = chosen(admin, "id,text\n1,a\n2,b\n3,c\n4,\n")
+    html = page.content.decode()
+    assert "3 rows were read." in html
+    assert "A worker looks at all of them." in html
+    assert "Store the whole file</button>" in html
+    html = stored(admin, page, page.redirect_chain[-1][0])
+    assert "Nothing is stored." in html
+    assert "The file has mistakes" in html
+    assert '<td class="number">4</td>' in html
+    assert not Task.objects.exists()
+
+
+def test_an_import_can_be_cancelled_on_its_page(project: Project, admin: Client) -> None:
+    make_artifact(project, "classifier", active=True)
+    page = chosen(admin, "id,text\n1,a\n")
+    path = page.redirect_chain[-1][0]
+    answer = admin.post(path, fields(page) | {"store": "all"}, follow=True)
+    assert "Cancel the import" in answer.content.decode()
+    job = Upload.objects.get()
+    answer = admin.post(f"/p/shop/import/{job.pk}/cancel/", follow=True)
+    assert "The import was cancelled." in answer.content.decode()
+    work_on_import(job.pk)
+    assert not Task.objects.exists()
+    assert admin.post(f"/p/shop/import/{job.pk}/cancel/").status_code == 302
+    assert "chats.csv" in admin.get(IMPORT).content.decode()
+    assert admin.get(path).status_code == 302  # there is nothing more to look at
+
+
+def test_the_page_of_an_import_is_for_the_admins_of_its_project(
+    project: Project, admin: Client
+) -> None:
+    make_artifact(project, "classifier", active=True)
+    page = chosen(admin, "id,text\n1,a\n")
+    look = Upload.objects.get()
+    assert admin.get(f"/p/shop/import/{look.pk}/progress/").status_code == 404
+    stored(admin, page, page.redirect_chain[-1][0])
+    path = f"/p/shop/import/{look.pk}/progress/"
+    other = client_of(make_member(project, "admin"))
+    assert other.get(path).status_code == 200
+    assert client_of(make_member(project, "expert")).get(path).status_code == 403
+    assert client_of(make_member(make_project("bank"), "admin")).get(path).status_code == 404
 
 
 def test_documents_go_in_the_same_way(project: Project, admin: Client) -> None:
@@ -234,13 +305,40 @@ def test_importing_is_for_admins_and_a_file_for_who_chose_it(
     assert client_of(make_member(project, "admin")).get(path).status_code == 404
 
 
-def test_files_nobody_stored_go_after_a_day(project: Project) -> None:
+def test_files_nobody_stored_go_after_a_day(project: Project, folder: Path) -> None:
     member = make_member(project, "admin")
-    old = keep_upload(member=member, kind="documents", name="old.csv", content=b"x")
+    given: dict[str, Any] = {"kind": "documents", "blocks": [b"x"], "suffixes": [".csv"]}
+    old = keep_upload(member=member, name="old.csv", **given)
     Upload.objects.update(created_at=timezone.now() - datetime.timedelta(hours=25))
-    kept = keep_upload(member=member, kind="documents", name="new.csv", content=b"x")
+    kept = keep_upload(member=member, name="new.csv", **given)
+    left = folder / "of a process that died"
+    left.mkdir()
     sweep()
     assert list(Upload.objects.all()) == [kept] != [old]
+    assert [path.name for path in folder.rglob("*.csv")] == ["new.csv"]
+    assert left.exists()  # it may still be written
+    long_ago = time.time() - 25 * 3600
+    for path in folder.iterdir():
+        os.utime(path, (long_ago, long_ago))
+    sweep()
+    assert not left.exists()
+    assert path_of(kept).read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd.csv", "a\x00b\n.csv", "x" * 500 + ".csv", "данные" * 50 + ".csv"]
+)
+def test_a_file_lies_in_its_folder_whatever_it_is_called(
+    project: Project, folder: Path, name: str
+) -> None:
+    member = make_member(project, "admin")
+    upload = keep_upload(
+        member=member, kind="predictions", name=name, blocks=[b"x"], suffixes=[".csv"]
+    )
+    assert path_of(upload).resolve().parent.parent == folder.resolve()
+    assert path_of(upload).read_bytes() == b"x"
+    assert upload.name.endswith(".csv")
+    assert upload.name.isprintable()
 
 
 def test_markup_in_a_file_is_shown_as_text(project: Project, admin: Client) -> None:

@@ -20,7 +20,8 @@ from django.utils import timezone
 from labeling import scores
 from labeling.actions import runs
 from labeling.actions.errors import ActionRefused
-from labeling.actions.ingest import FileReport, IngestReport, ingest_file, ingest_predictions
+from labeling.actions.ingest import IngestReport, ingest_predictions
+from labeling.actions.ingest_file import FileReport, ingest_file
 from labeling.actions.resolve import resolve
 from labeling.actions.taxonomy import parse_labels, set_labels
 from labeling.models import (

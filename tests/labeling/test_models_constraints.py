@@ -62,6 +62,7 @@ from labeling.models import (
     PromptPreview,
     Ranking,
     Reasoning,
+    RefusedRow,
     Registration,
     Rejection,
     Resolution,
@@ -96,6 +97,7 @@ from tests.labeling.builders import (
     make_project,
     make_run,
     make_task,
+    make_upload,
     make_user,
     make_validator,
 )
@@ -504,7 +506,18 @@ CASES: list[Case] = [
             member=make_member(c.project),
             kind="riddle",
             name="a.csv",
-            content=b"",
+            file="f/a.csv",
+        ),
+    ),
+    ("upload_has_its_file_until_it_ended", lambda c: make_upload(c.project, file="")),
+    ("upload_has_its_file_until_it_ended", lambda c: make_upload(c.project, status="done")),
+    (
+        "refused_row_once",
+        lambda c: RefusedRow.objects.bulk_create(
+            [
+                RefusedRow(upload=upload, row=1, message="m")
+                for upload in [make_upload(c.project)] * 2
+            ]
         ),
     ),
     (

@@ -11,7 +11,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.actions.ingest import FileReport, OnChangedText, OnError, ingest_file
+from labeling.actions.ingest import OnChangedText, OnError
+from labeling.actions.ingest_file import FileReport, ingest_file
 from labeling.formats.predictions import read_predictions
 from labeling.management.base import MAX_SHOWN, WordedCommand, find_project, line_of
 from labeling.management.files import mistakes_in_words
