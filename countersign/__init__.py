@@ -12,7 +12,8 @@ The package needs nothing of the server's code and one library, httpx2.
 
 from __future__ import annotations
 
-from countersign.client import Client, Pushed, RowError
+from countersign.batches import Pushed, RowError
+from countersign.client import Client
 from countersign.errors import (
     ClientError,
     FileError,

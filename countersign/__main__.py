@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from countersign import config
+from countersign.batches import Pushed
 from countersign.client import Client
 from countersign.errors import ClientError, RefusedError
 from countersign.files import read_rows
 
 MOST_SHOWN = 20
+AS_FILE_ABOVE = 32 * 1024 * 1024
+"""Bytes of a file above which it is sent whole, for the site's worker to import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--on-error",
         choices=("reject_batch", "skip_row"),
         default="reject_batch",
-        help="refuse the batch that has a mistake (default), or skip such rows",
+        help="refuse the batch, or the large file, that has a mistake (default), or skip such rows",
     )
     push.add_argument("--wait", action="store_true", help="until the machines are done")
     push.set_defaults(run=_push)
@@ -110,26 +113,41 @@ def _client() -> Client:
 
 def _push(options: argparse.Namespace) -> int:
     with _client() as client:
-        done = client.push(
-            options.project,
-            read_rows(options.file, score_kind=options.score_kind),
-            model_version=options.model_version,
-            on_error=options.on_error,
-            progress=lambda sent: _tick(f"{sent} rows sent"),
-        )
+        done = _pushed(client, options)
         _end_ticks()
         for error in done.errors[:MOST_SHOWN]:
             _say(f"  row {error.row}, {error.field}: {error.message}")
         _say(
             f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged, "
-            f"{len(done.errors)} refused."
+            f"{done.refused} refused."
         )
         for number in done.runs:
             sys.stdout.write(f"{number}\n")
         if options.wait:
             client.wait(options.project, done.runs, progress=_unfinished)
             _end_ticks()
-    return 1 if done.errors else 0
+    return 1 if done.refused else 0
+
+
+def _pushed(client: Client, options: argparse.Namespace) -> Pushed:
+    """A large file goes in as one, and the site's worker imports it; a small one goes in batches,
+    whose answers come at once."""
+    if options.file.is_file() and options.file.stat().st_size > AS_FILE_ABOVE:
+        return client.push_file(
+            options.project,
+            options.file,
+            model_version=options.model_version,
+            on_error=options.on_error,
+            score_kind=options.score_kind,
+            progress=lambda rows: _tick(f"{rows} rows are through"),
+        )
+    return client.push(
+        options.project,
+        read_rows(options.file, score_kind=options.score_kind),
+        model_version=options.model_version,
+        on_error=options.on_error,
+        progress=lambda sent: _tick(f"{sent} rows sent"),
+    )
 
 
 def _wait(options: argparse.Namespace) -> int:

@@ -7,13 +7,13 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NoReturn, Self
 
 import httpx2
 
-from countersign.batches import Row, batches
+from countersign.batches import Pushed, Row, RowError, batches
 from countersign.errors import (
     ClientError,
     RefusedError,
@@ -21,6 +21,7 @@ from countersign.errors import (
     StillRunningError,
     UnreachableError,
 )
+from countersign.imports import send_file, wait_for
 
 BATCH_ROWS = 500
 TRIES = 5
@@ -32,26 +33,6 @@ POLL_SECONDS = 2.0
 _LATER = frozenset({429, 502, 503, 504})
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RowError:
-    """Why one row was not stored: its number among all rows that were sent, from 0."""
-
-    row: int
-    field: str
-    message: str
-
-
-@dataclass(slots=True)
-class Pushed:
-    """What became of the rows that were sent, and the numbers of the runs they are in."""
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    runs: list[int] = field(default_factory=list)
-    errors: list[RowError] = field(default_factory=list)
 
 
 class Client:
@@ -200,15 +181,44 @@ class Client:
                 RowError(sent + (e["index"] or 0), e["field"], e["message"])
                 for e in reply["errors"]
             ]
+            done.refused = len(done.errors)
             if reply["run"] is not None and reply["run"] not in done.runs:
                 done.runs.append(reply["run"])
             sent += len(items)
             if progress is not None:
                 progress(sent)
         if close:
-            for number in done.runs:
-                self._post(f"projects/{project}/runs/{number}/close/")
+            self._close(project, done)
         return done
+
+    def push_file(
+        self,
+        project: str,
+        file: Path,
+        *,
+        model_version: str,
+        close: bool = True,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+        **choices: str,
+    ) -> Pushed:
+        """Send a file of predictions as it is (.jsonl, .ndjson, .csv), wait until the site's worker
+        has imported it, and close its runs. For files of any size; memory holds a block of it.
+
+        `choices` as in the API: on_error, on_changed_text, score_kind. With `on_error="skip_row"`
+        rows with a mistake are left out; otherwise nothing of a file that has one is stored, and
+        `RefusedError` lists the first thousand. Raises `StillRunningError` after `timeout` seconds,
+        while the site goes on.
+        """
+        job = send_file(self, project, file, {"model_version": model_version, **choices})
+        done = wait_for(self, project, job, every=POLL_SECONDS, timeout=timeout, progress=progress)
+        if close:
+            self._close(project, done)
+        return done
+
+    def _close(self, project: str, done: Pushed) -> None:
+        for number in done.runs:
+            self._post(f"projects/{project}/runs/{number}/close/")
 
     def wait(
         self,
@@ -293,10 +303,10 @@ class Client:
     # --- HTTP ---------------------------------------------------------------------------------
 
     def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        return self._send("GET", path, params=query or {})
+        return self.send("GET", path, params=query or {})
 
     def _post(self, path: str, body: str = "{}") -> Any:
-        return self._send(
+        return self.send(
             "POST", path, content=body.encode(), headers={"Content-Type": "application/json"}
         )
 
@@ -309,10 +319,14 @@ class Client:
             # The site's own words for the next page; its host is the one that was asked.
             page = self._get(path, dict(httpx2.URL(page["next"]).params))
 
-    def _send(self, method: str, path: str, **more: Any) -> Any:
+    def send(self, method: str, path: str, **more: Any) -> Any:
+        """One request, sent again where the site is away or busy; `content` may be a function that
+        gives the blocks of the body anew each time."""
+        content = more.pop("content", None)
         for attempt in itertools.count(1):
+            body = content() if callable(content) else content
             try:
-                reply = self._http.request(method, path, **more)
+                reply = self._http.request(method, path, content=body, **more)
             except httpx2.TransportError as error:
                 self._pause(attempt, error=error)
                 continue
@@ -321,6 +335,11 @@ class Client:
                 continue
             return self._read(reply)
         raise AssertionError  # the loop ends by return or by an error
+
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines of a reply as they come."""
+        with self._stream(path, {}) as reply:
+            yield from filter(None, reply.iter_lines())
 
     def _stream(self, path: str, query: Mapping[str, str]) -> _Streamed:
         return _Streamed(self._http, path, query)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from pytest_django.live_server_helper import LiveServer
 
 from countersign import Client, ClientError, RefusedError, SignedOutError, StillRunningError
 from countersign.__main__ import main
-from countersign.errors import UnreachableError
+from countersign.errors import FileError, UnreachableError
+from labeling.actions.imports import due_imports, work_on_import
 from labeling.actions.projects import create_token
 from labeling.actions.snapshots import due_snapshots, make_snapshot
-from labeling.models import ApiToken, Prediction, Project, Role, Scope, Task
+from labeling.models import ApiToken, Prediction, Project, Role, Run, Scope, Task, Upload
 from tests.labeling.builders import make_member, make_project
 from tests.labeling.rest import user_of
 from tests.proxy import Wire
@@ -287,3 +289,69 @@ def test_a_snapshot_is_made_and_pulled_from_the_terminal(
     out = tmp_path / "kept.csv"
     assert main(["pull", "shop", "--snapshot", "1", "-o", str(out), "--format", "csv"]) == 0
     assert len(out.read_text().splitlines()) == len(ROWS) + 1
+
+
+@contextmanager
+def a_worker() -> Iterator[None]:
+    """What a worker does beside the site: it imports what waits."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(0.1):
+            for pk in due_imports(timezone.now()).values_list("pk", flat=True):
+                work_on_import(pk)
+        connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        worker.join()
+
+
+def test_a_large_file_is_sent_whole_and_imported_by_a_worker(
+    project: Project,
+    signed_in: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("countersign.client.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("countersign.__main__.AS_FILE_ABOVE", 10)
+    file = tmp_path / "night.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    with a_worker():
+        assert main(["push", "shop", str(file), "--model-version", "m1"]) == 0
+    said = capsys.readouterr()
+    assert "7 created, 0 updated, 0 unchanged, 0 refused." in said.err
+    run = Run.objects.get()
+    assert said.out.split() == [str(run.pk)]
+    assert run.status != "open"
+    job = Upload.objects.get()
+    assert (job.name, job.status) == ("night.jsonl", "done")
+
+    table = tmp_path / "night.csv"
+    table.write_text("external_id,text,a,b,c\nx/1,hello,0.7,0.2,0.1\n,bye,0.1,0.1,0.8\n")
+    with a_worker():
+        assert main(["push", "shop", str(table), "--model-version", "m1"]) == 1
+    said = capsys.readouterr()
+    assert "The file has mistakes" in said.err
+    assert "row 1, external_id" in said.err
+    with a_worker():
+        skip = ["--on-error", "skip_row"]
+        assert main(["push", "shop", str(table), "--model-version", "m1", *skip]) == 1
+    assert "1 created, 0 updated, 0 unchanged, 1 refused." in capsys.readouterr().err
+
+
+def test_waiting_for_an_import_ends_while_the_site_goes_on(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "x.ndjson"
+    file.write_text(json.dumps(ROWS[0]) + "\n")
+    with pytest.raises(StillRunningError, match="is not done after 0 seconds"):
+        client.push_file("shop", file, model_version="m1", timeout=0)
+    assert Upload.objects.get().status == "waiting"
+    with pytest.raises(FileError, match="should end in"):
+        client.push_file("shop", tmp_path / "x.xlsx", model_version="m1")
+    with pytest.raises(FileError, match="cannot be read"):
+        client.push_file("shop", tmp_path / "gone.csv", model_version="m1")
