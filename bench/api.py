@@ -2,7 +2,9 @@
 
 `python -m bench.api --json` makes files of predictions with 77 logits each, imports them with
 `import_predictions` (which checks every row before it stores the first), imports the largest once
-more (nothing changes), and exports. Next to each stands the bare thing: parsing the same lines.
+more (nothing changes), imports the file into another project by the job that REST starts, and
+exports. Next to each stand the bare things: parsing the same lines, and writing their texts and
+scores into plain tables (`bench.api_job`).
 """
 
 from __future__ import annotations
@@ -57,14 +59,20 @@ def measure(sizes: list[int], folder: Path) -> dict[str, Any]:
         say(f"{rows:,} rows ...")
         path = write_predictions(folder / f"{rows}.jsonl", rows)
         slug = f"rows-{rows}-{os.getpid()}"
-        site.manage("create_project", slug, f"--labels={labels}")
+        by_job = f"{slug}-job"
+        for name in (slug, by_job):
+            site.manage("create_project", name, f"--labels={labels}")
         arguments = ("import_predictions", slug, str(path), "--model-version=bench")
         exported = folder / "export.jsonl"
         found[str(rows)] = {
             "parse": figures(rows, _parse(path)),
-            "import": figures(rows, run(*arguments)),
-            "import again": figures(rows, run(*arguments)),
-            "export": figures(rows, run("export", slug, "--format=jsonl", f"--output={exported}")),
+            "floor": figures(rows, run("-m", "bench.api_job", "floor", str(path))),
+            "import": figures(rows, manage(*arguments)),
+            "import again": figures(rows, manage(*arguments)),
+            "import job": figures(rows, run("-m", "bench.api_job", "job", by_job, str(path))),
+            "export": figures(
+                rows, manage("export", slug, "--format=jsonl", f"--output={exported}")
+            ),
         }
     smallest, largest = found[str(sizes[0])], found[str(sizes[-1])]
     return {
@@ -73,11 +81,15 @@ def measure(sizes: list[int], folder: Path) -> dict[str, Any]:
         "rows": found,
         "memory_ratio": {
             step: round(largest[step]["peak_mb"] / smallest[step]["peak_mb"], 2)
-            for step in ("import", "import again", "export")
+            for step in ("import", "import again", "import job", "export")
         },
         "import_seconds_over_bare_parsing": round(
             largest["import"]["seconds"] / largest["parse"]["seconds"], 1
         ),
+        "import_job_seconds_over_floor": round(
+            largest["import job"]["seconds"] / largest["floor"]["seconds"], 1
+        ),
+        "load": [round(load, 1) for load in os.getloadavg()],
     }
 
 
@@ -101,15 +113,17 @@ def _parse(path: Path) -> Measured:
     return Measured(time.monotonic() - started, time.process_time() - used, 0.0)
 
 
+def manage(*arguments: str) -> Measured:
+    return run("manage.py", *arguments)
+
+
 def run(*arguments: str) -> Measured:
     """A command in a process of its own; ends the program where it fails."""
     started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
     _pid, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"manage.py {arguments[0]} failed with status {status}.")
+        raise SystemExit(f"{' '.join(arguments[:3])} failed with status {status}.")
     cpu = usage.ru_utime + usage.ru_stime
     return Measured(time.monotonic() - started, cpu, usage.ru_maxrss / 1024)
 
