@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -25,6 +25,7 @@ from labeling.actions.taxonomy import current_specs, set_labels
 from labeling.actions.uploads import drop_files_of
 from labeling.models import (
     Annotation,
+    Answered,
     Artifact,
     AssignedTask,
     BenchmarkItem,
@@ -143,6 +144,8 @@ def _erase_rows(
         Embedding.objects.filter(text_hash__in=hashes),
         # What waits to be imported cannot be read in part, so it goes.
         project.uploads.exclude(file=""),
+        # Answers of REST that are kept for a day may quote it.
+        Answered.objects.filter(Q(project=project) | Q(project=None), status__isnull=False),
     ):
         counted = rows.delete()[1]
         removed.update({name.rpartition(".")[2].lower(): n for name, n in counted.items()})

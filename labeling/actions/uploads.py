@@ -97,6 +97,12 @@ def drop_upload(upload: Upload) -> None:
     drop_file(file)
 
 
+def drop_unstarted(upload: Upload) -> None:
+    """Drop a file whose import was not begun."""
+    if Upload.objects.filter(pk=upload.pk, status=Upload.Status.KEPT).exists():
+        drop_upload(upload)
+
+
 def drop_old_uploads() -> None:
     """Drop what nobody stored within a day, imports that ended a month ago, and files that no row
     names."""

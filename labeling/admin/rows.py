@@ -6,6 +6,7 @@ from labeling.admin.base import look_at
 from labeling.models import (
     Alarm,
     Annotation,
+    Answered,
     ApiToken,
     Artifact,
     AssignedTask,
@@ -264,6 +265,9 @@ look_at(
     "status",
     "created_at",
     "finished_at",
+)
+look_at(
+    Answered, "project", "caller", "key", "status", "began_at", related=["project"], hidden=["body"]
 )
 look_at(Heartbeat, "worker", "queue", "beaten_at", project="")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -19,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from labeling.access import sees_machine_output
+from labeling.api.once import HEADER, WRITES, answer_once
 from labeling.api.parsers import IMPORT_COMMAND, StrictJSONParser, too_large
 from labeling.api.tags import tag_response
 from labeling.api.throttle import TokenThrottle
@@ -52,6 +54,29 @@ class Endpoint(APIView):
     """Does the action look for texts that cannot be stored, and name their rows?"""
     import_command = IMPORT_COMMAND
     """The command that takes what is too large for one request."""
+    answers_once = True
+    """Is a write under an Idempotency-Key kept here? A view that reads its body itself says no."""
+    body_digest = b""
+    """SHA-256 of the request body, once it was parsed."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.answers_once and request.method in WRITES and HEADER in request.headers:
+            # REST framework looks the handler up by its name after this.
+            name = str(request.method).lower()
+            setattr(self, name, partial(self._once, getattr(self, name)))
+
+    def _once(
+        self, handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any
+    ) -> Response:
+        assert request.data is not None  # it is parsed now, which gives its digest
+        return answer_once(
+            request,
+            project=getattr(self, "project", None),
+            digest=self.body_digest,
+            handler=partial(handler, request, *args, **kwargs),
+            explain=self.handle_exception,
+        )
 
     def signed_in(self) -> User:
         user = self.request.user

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -61,6 +62,8 @@ class StrictJSONParser(BaseParser):
     ) -> Any:
         view = (parser_context or {}).get("view")
         raw = self._read(stream, view, parser_context)
+        if view is not None:
+            view.body_digest = hashlib.sha256(raw).digest()
         try:
             body = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
         except UnicodeDecodeError:

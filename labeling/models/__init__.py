@@ -8,6 +8,7 @@ from labeling.models.annotation import (
     Purpose,
     UnkReason,
 )
+from labeling.models.answered import Answered
 from labeling.models.assignment import AssignedTask, Assignment
 from labeling.models.audit import Alarm, AuditObservation, SendBack, WeekProfile
 from labeling.models.audit_pick import AuditPick
@@ -73,6 +74,7 @@ __all__ = [
     "Alarm",
     "Annotation",
     "Answer",
+    "Answered",
     "ApiToken",
     "Artifact",
     "AssignedTask",

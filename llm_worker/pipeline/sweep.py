@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from labeling import dispatch
 from labeling.actions import runs
+from labeling.actions.answered import drop_old_answers
 from labeling.actions.erase import look_after_erasures
 from labeling.actions.imports import look_after_imports
 from labeling.actions.previews import look_after_previews
@@ -42,6 +43,7 @@ def sweep() -> None:
         dispatch.register_validator(waiting.pk)
     look_after_previews()
     look_after_imports()
+    drop_old_answers()
     drop_old_uploads()
     look_after_snapshots()
     look_after_erasures()

@@ -20,6 +20,7 @@ from labeling.actions.resolve import resolve
 from labeling.models import (
     Alarm,
     Annotation,
+    Answered,
     ApiToken,
     AssignedTask,
     Assignment,
@@ -498,6 +499,15 @@ CASES: list[Case] = [
     ("hard_threshold_one_current", twice(threshold())),
     ("hard_threshold_from_errors", threshold(misclassified=0)),
     ("hard_threshold_from_errors", threshold(misclassified=11)),
+    # Writes with a key
+    (
+        "answered_key_once",
+        twice(lambda c: Answered.objects.create(caller="token-1", key="k", digest="d")),
+    ),
+    (
+        "answered_is_no_failure",
+        lambda c: Answered.objects.create(caller="token-1", key="k", digest="d", status=500),
+    ),
     # Uploads
     (
         "upload_kind_known",

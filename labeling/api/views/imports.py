@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.http import Http404, StreamingHttpResponse
@@ -19,9 +20,10 @@ from rest_framework.response import Response
 
 from labeling.access import Right
 from labeling.actions.imports import Options, cancel_import, may_start, start_import
-from labeling.actions.uploads import keep_upload
+from labeling.actions.uploads import drop_unstarted, keep_upload
 from labeling.api.base import NewestFirst, ProjectEndpoint, page_of
 from labeling.api.encoding import Readable, TooMuch, Whole, plain_blocks
+from labeling.api.once import answer_once
 from labeling.api.parsers import TooLarge
 from labeling.api.schema import answers
 from labeling.api.serializers.imports import (
@@ -49,6 +51,10 @@ LINES = 2000  # to a block of an answer
 example = OpenApiExample("At work", EXAMPLE, response_only=True)
 
 
+class Digest(Protocol):
+    def update(self, block: bytes, /) -> None: ...
+
+
 def import_of(project: Project, pk: int) -> Upload:
     found = imports_of(project).filter(pk=pk).first()
     if found is None:
@@ -64,6 +70,7 @@ def imports_of(project: Project) -> Any:
 
 class ImportsView(ProjectEndpoint):
     required = {"GET": Right.INGEST, "POST": Right.INGEST}
+    answers_once = False
 
     @extend_schema(
         operation_id="imports_list",
@@ -97,12 +104,13 @@ class ImportsView(ProjectEndpoint):
         name = _name(request, wanted.pop("name", ""))
         options = Options(**wanted)
         may_start(self.project, options)
+        digest = hashlib.sha256()
         try:
             upload = keep_upload(
                 member=self.member,
                 kind=Upload.Kind.PREDICTIONS,
                 name=name,
-                blocks=self._blocks(request),
+                blocks=self._blocks(request, digest),
                 suffixes=SUFFIXES,
             )
         except TooMuch:
@@ -110,12 +118,27 @@ class ImportsView(ProjectEndpoint):
                 _("The file has more than %(n)d MB; send it in parts.")
                 % {"n": settings.UPLOAD_MAX_BYTES // 1024**2}
             ) from None
+        try:
+            return answer_once(
+                request,
+                project=self.project,
+                digest=digest.digest(),
+                handler=lambda: self._started(upload, options),
+                explain=self.handle_exception,
+            )
+        finally:
+            drop_unstarted(upload)
+
+    def _started(self, upload: Upload, options: Options) -> Response:
         started = start_import(upload=upload, options=options, by=self.member)
         return Response(ImportSerializer(started).data, status=status.HTTP_202_ACCEPTED)
 
-    def _blocks(self, request: Request) -> Iterator[bytes]:
+    @staticmethod
+    def _blocks(request: Request, digest: Digest) -> Iterator[bytes]:
         encoding = request.headers.get("Content-Encoding", "")
-        return plain_blocks(_stream(request), encoding, settings.UPLOAD_MAX_BYTES)
+        for block in plain_blocks(_stream(request), encoding, settings.UPLOAD_MAX_BYTES):
+            digest.update(block)
+            yield block
 
 
 def _name(request: Request, given: str) -> str:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0037_languages_of_texts_and_people'),
+        ('labeling', '0038_webhooks'),
     ]
 
     operations = [
