@@ -395,7 +395,7 @@ def test_a_webhook_that_is_paused_in_a_round_is_sent_no_more(
     monkeypatch.setattr(webhook_sending, "MOST_EVENTS", 1)
     settle(project, "first")
     settle(project, "second")
-    real = sending.note_try
+    real = webhook_sending.note_try
 
     def then_pause(delivery: Delivery, tried: Any) -> None:
         real(delivery, tried)
