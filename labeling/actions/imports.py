@@ -67,12 +67,11 @@ class Options:
     def of(cls, upload: Upload) -> Options:
         kept = dict(upload.options)
         if kept.get("columns") is not None:
-            kept["columns"] = ColumnMap(
-                **{
-                    name: tuple(value) if isinstance(value, list) else value
-                    for name, value in kept["columns"].items()
-                }
-            )
+            columns: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in kept["columns"].items()
+            }
+            kept["columns"] = ColumnMap(**columns)
         return cls(**kept)
 
     def against(self, project: Project) -> Against:

@@ -29,7 +29,7 @@ class Schema(AutoSchema):
         # Here, since the views import this module's users before they are views.
         from labeling.api.schema import MEANINGS, ErrorSerializer
 
-        found: dict[str, Any] = super()._get_response_bodies(direction)  # type: ignore[no-untyped-call]
+        found: dict[str, Any] = super()._get_response_bodies(direction)
         if self.method in WRITES:
             for status in (400, 409, 422):
                 refusal = OpenApiResponse(ErrorSerializer, description=MEANINGS[status])
