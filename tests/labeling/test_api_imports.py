@@ -17,8 +17,9 @@ from rest_framework.test import APIClient
 
 from labeling.actions import imports
 from labeling.actions.imports import work_on_import
-from labeling.actions.ingest import ingest_predictions
+from labeling.actions.ingest import ingest_part, ingest_predictions
 from labeling.api.encoding import Whole
+from labeling.formats.predictions import read_predictions
 from labeling.models import Event, Prediction, Project, RefusedRow, Role, Task, Upload
 from llm_worker.pipeline.sweep import sweep
 from tests.labeling.builders import make_project
@@ -60,7 +61,7 @@ def lines(n: int = 10, **changed: Any) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def sent(client: APIClient, body: bytes, query: str = "", kind: str = NDJSON, **more: str) -> Any:
+def sent(client: APIClient, body: Any, query: str = "", kind: str = NDJSON, **more: str) -> Any:
     url = f"{IMPORTS}?model_version=m1{query}"
     return client.generic("POST", url, body, content_type=kind, headers=more)
 
@@ -118,7 +119,7 @@ def test_a_table_and_a_packed_file_come_in_as_well(admin: APIClient) -> None:
     assert progress(admin, job["id"])["created"] == 2
     packed = {"Content-Encoding": "gzip"}
     url = f"{IMPORTS}?model_version=m2&name=nightly.jsonl"
-    body = gzip.compress(lines())
+    body: Any = gzip.compress(lines())
     job = admin.generic("POST", url, body, content_type=NDJSON, headers=packed).json()
     assert (job["name"], job["size"]) == ("nightly.jsonl", len(lines()))
     work_on_import(job["id"])
@@ -195,7 +196,7 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
     """The next worker dies in the transaction of the part that follows `parts` whole ones."""
-    real, seen = imports.ingest_part, iter(range(parts))
+    real, seen = ingest_part, iter(range(parts))
 
     def part(**arguments: Any) -> Any:
         report = real(**arguments)
@@ -238,12 +239,12 @@ def test_another_worker_goes_on_where_a_killed_one_was(
     assert progress(admin, job["id"])["rows_read"] == 6
     claim_is_over()
     offsets: list[int] = []
-    real = imports.ingest_part
-    monkeypatch.setattr(
-        imports,
-        "ingest_part",
-        lambda **given: (offsets.append(given["offset"]), real(**given))[1],
-    )
+
+    def part(**given: Any) -> Any:
+        offsets.append(given["offset"])
+        return ingest_part(**given)
+
+    monkeypatch.setattr(imports, "ingest_part", part)
     work_on_import(job["id"])
     done = progress(admin, job["id"])
     assert offsets == [6, 9]
@@ -255,7 +256,7 @@ def test_another_worker_goes_on_where_a_killed_one_was(
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, row: int, happens: Callable[[], object]) -> None:
     """Once, while the first worker reads this row, something else happens."""
-    real, calls = imports.read_predictions, iter([None])
+    real, calls = read_predictions, iter([None])
 
     def read(*arguments: Any, **more: Any) -> Iterator[object]:
         first = next(calls, "again") is None
@@ -327,7 +328,7 @@ def test_a_long_import_gives_other_jobs_a_turn_and_goes_on(
     monkeypatch.setattr(imports, "TURN_SECONDS", -1.0)
     nudged: list[int] = []
     job = sent(admin, lines(4), "&on_error=skip_row").json()
-    monkeypatch.setattr(imports.dispatch, "import_upload", nudged.append)
+    monkeypatch.setattr("labeling.actions.imports.dispatch.import_upload", nudged.append)
     work_on_import(job["id"])
     assert nudged == [job["id"]]
     assert progress(admin, job["id"])["status"] == "storing"
@@ -341,7 +342,7 @@ def test_a_lost_message_is_found_by_the_sweep(
 ) -> None:
     job = sent(admin, lines()).json()
     nudged: list[int] = []
-    monkeypatch.setattr(imports.dispatch, "import_upload", nudged.append)
+    monkeypatch.setattr("labeling.actions.imports.dispatch.import_upload", nudged.append)
     sweep()
     assert nudged == [job["id"]]
     work_on_import(job["id"])
@@ -404,7 +405,8 @@ def test_a_file_that_breaks_off_in_the_middle_says_where_and_what_stands(
 def test_what_no_file_could_mend_is_refused_before_the_file_is_kept(
     admin: APIClient, folder: Path, query: str, kind: str, status: int, words: str
 ) -> None:
-    answer = admin.generic("POST", IMPORTS + query, lines(1), content_type=kind)
+    body: Any = lines(1)
+    answer = admin.generic("POST", IMPORTS + query, body, content_type=kind)
     assert answer.status_code == status
     assert words in json.dumps(answer.json())
     assert not Upload.objects.exists()
@@ -426,11 +428,13 @@ def test_a_file_that_is_too_large_leaves_nothing_behind(
 
 
 def test_a_sender_who_is_cut_off_has_sent_no_file(admin: APIClient, folder: Path) -> None:
+    length = str(len(lines(3)) + 10)
+    cut: dict[str, Any] = {"wsgi.input": io.BytesIO(lines(3)), "CONTENT_LENGTH": length}
     answer = admin.generic(
         "POST",
         f"{IMPORTS}?model_version=m1",
         content_type=NDJSON,
-        **{"wsgi.input": io.BytesIO(lines(3)), "CONTENT_LENGTH": str(len(lines(3)) + 10)},
+        **cut,
     )
     assert answer.status_code == 400
     assert "send it again" in answer.json()["error"]["message"]
@@ -503,7 +507,7 @@ def test_memory_holds_a_part_of_the_file_whatever_its_length(
     """No more rows are alive than a part has: what is read is handed on and let go."""
     job = sent(admin, lines(30), "&on_error=skip_row").json()
     ahead: list[int] = []
-    real_read, real_part = imports.read_predictions, imports.ingest_part
+    real_read, real_part = read_predictions, ingest_part
     taken = 0
 
     def read(*arguments: Any, **more: Any) -> Iterator[object]:

@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from labeling.actions.projects import change_settings
 from labeling.api.views import projects
 from labeling.models import Answered, Event, Project, Role, Task, Upload
 from llm_worker.pipeline.sweep import sweep
@@ -86,7 +87,7 @@ def test_a_key_is_its_callers_own(project: Project, admin: APIClient) -> None:
 def test_a_request_that_is_at_work_is_told_so(
     admin: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = projects.change_settings
+    real = change_settings
     meanwhile: list[Any] = []
 
     def slowly(**arguments: Any) -> Any:
@@ -103,7 +104,7 @@ def test_a_request_that_is_at_work_is_told_so(
 def test_a_request_that_failed_did_nothing_and_may_be_sent_again(
     admin: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = projects.change_settings
+    real = change_settings
 
     def broken(**arguments: Any) -> Any:
         real(**arguments)
@@ -159,7 +160,7 @@ def test_a_file_sent_twice_under_a_key_is_imported_once(
     settings.UPLOADS_DIR = tmp_path / "uploads"
     line = json.dumps(batch()["items"][0]).encode()
 
-    def sent(body: bytes) -> Any:
+    def sent(body: Any) -> Any:
         url = f"{SHOP}imports/?model_version=m1"
         return admin.generic("POST", url, body, content_type="application/x-ndjson", headers=KEY)
 

@@ -26,7 +26,7 @@ from labeling.actions.benchmark import import_benchmark
 from labeling.actions.documents import import_documents
 from labeling.actions.errors import ActionRefused
 from labeling.actions.import_project import import_project
-from labeling.actions.ingest import ingest_file
+from labeling.actions.ingest_file import ingest_file
 from labeling.actions.taxonomy import parse_labels, set_labels
 from labeling.formats.benchmark import read_benchmark
 from labeling.formats.documents import read_documents

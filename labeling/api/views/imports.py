@@ -56,7 +56,7 @@ class Digest(Protocol):
 
 
 def import_of(project: Project, pk: int) -> Upload:
-    found = imports_of(project).filter(pk=pk).first()
+    found: Upload | None = imports_of(project).filter(pk=pk).first()
     if found is None:
         raise Http404(_("The project has no import of this number."))
     return found
