@@ -148,6 +148,16 @@ def _released(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int
     return _("Released: whoever comes may answer it.")
 
 
+def _teaches(new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    return _("Chosen for the onboarding round.")
+
+
+def _teaches_no_more(
+    new: Mapping[str, Any], old: Mapping[str, Any], names: Mapping[int, str]
+) -> str:
+    return _("Taken out of the onboarding round.")
+
+
 TOLD = {
     "assigned": _assigned,
     "released": _released,
@@ -163,5 +173,7 @@ TOLD = {
     "text_erased": _erased,
     "question_changed": _question,
     "answer_taken_back": _taken_back,
+    "onboarding_text_chosen": _teaches,
+    "onboarding_text_dropped": _teaches_no_more,
 }
 """Verbs of events of a task to the sentence that tells them."""

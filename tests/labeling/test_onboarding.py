@@ -452,3 +452,12 @@ def test_the_text_is_blind_and_asks_openly(project: Project, nora: Member) -> No
     assert [one["blind"] for one in visible] == [True, True]
     assert {one["question"] for one in visible} == {"multiclass"}
     assert not any(one["scores"] or one["documents"] or one["verdicts"] for one in visible)
+
+
+def test_the_page_of_a_text_says_that_it_teaches(project: Project, ida: Member) -> None:
+    task = settled(project)
+    choose_text(task=task, by=ida)
+    drop_text(text=OnboardingText.objects.get(), by=ida)
+    html = page(ida, f"/p/heron/tasks/{task.pk}/")
+    assert "Chosen for the onboarding round." in html
+    assert "Taken out of the onboarding round." in html
