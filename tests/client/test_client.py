@@ -355,3 +355,10 @@ def test_waiting_for_an_import_ends_while_the_site_goes_on(client: Client, tmp_p
         client.push_file("shop", tmp_path / "x.xlsx", model_version="m1")
     with pytest.raises(FileError, match="cannot be read"):
         client.push_file("shop", tmp_path / "gone.csv", model_version="m1")
+
+
+def test_the_next_texts_are_those_that_the_classifier_is_least_sure_of(client: Client) -> None:
+    client.push("shop", ROWS, model_version="m1")
+    Task.objects.update(status="deferred")
+    texts = client.next_texts("shop", strategy="least_confidence", n=2, diverse=True)
+    assert [text["external_id"] for text in texts] == ["t/6", "t/5"]
