@@ -98,6 +98,13 @@ class SendBackSerializer(serializers.ModelSerializer[SendBack]):
         fields = ["id", "policy", "labels", "count", "created_at", "undone_at", "restored"]
 
 
+class PreviewedSendBackSerializer(SendBackSerializer):
+    """What sending back would do: nothing was done, so there is no number and no time."""
+
+    id = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField(allow_null=True)
+
+
 class NewSendBackSerializer(StrictSerializer):
     policy = serializers.IntegerField(min_value=1, max_value=2**31 - 1, help_text="Version.")
     labels = serializers.ListField(

@@ -32,6 +32,7 @@ from labeling.api.serializers.audit import (
     AuditSerializer,
     CloseSerializer,
     NewSendBackSerializer,
+    PreviewedSendBackSerializer,
     SendBackSerializer,
 )
 from labeling.api.serializers.policies import PolicySerializer
@@ -169,7 +170,9 @@ class SendBacksView(ProjectEndpoint):
     @extend_schema(
         operation_id="send_backs_make",
         request=NewSendBackSerializer,
-        responses=answers({201: SendBackSerializer, 200: SendBackSerializer}, 400, 404, 422),
+        responses=answers(
+            {201: SendBackSerializer, 200: PreviewedSendBackSerializer}, 400, 404, 422
+        ),
         tags=["audit"],
     )
     def post(self, request: Request, slug: str) -> Response:
