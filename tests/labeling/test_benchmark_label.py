@@ -239,7 +239,8 @@ def test_pages_and_rest_keep_machine_output_from_experts_who_are_to_label_blind(
     rest = rest_of(eve)
     url = f"/api/v1/projects/heron/tasks/{task.external_id}/"
     assert set(rest.get(url).json()) == {
-        *("external_id", "revision", "text", "turns", "metadata", "status", "created_at"),
+        *("external_id", "revision", "text", "turns", "language", "metadata", "status"),
+        "created_at",
         "own_answers",
     }
     row = rest.get("/api/v1/projects/heron/tasks/").json()["results"][0]
