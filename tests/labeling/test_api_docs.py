@@ -47,5 +47,11 @@ def test_the_python_example_runs_but_for_the_address(
 
 def test_the_commands_that_it_names_exist() -> None:
     named = set(re.findall(r"manage\.py (\w+)", PAGE))
-    assert named == {"create_token", "draw_benchmark", "export", "import_predictions"}
+    assert named == {
+        "create_token",
+        "draw_benchmark",
+        "export",
+        "import_predictions",
+        "import_project",
+    }
     assert named <= set(get_commands())
