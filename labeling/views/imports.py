@@ -81,13 +81,14 @@ def _keep(request: PageRequest, form: UploadForm) -> Upload:
     kind, file = form.cleaned_data["kind"], form.cleaned_data["file"]
     by_a_job, foreign = kind == Upload.Kind.PREDICTIONS, kind == Upload.Kind.PROJECT
     most = settings.UPLOAD_MAX_BYTES if by_a_job else settings.INGEST_MAX_BYTES
+    slug = request.project.slug
     if (file.size or 0) > most:
         raise FileRefused(
             _("%(file)s is larger than %(n)d MB. On the server, %(command)s takes larger ones.")
             % {
                 "file": plain_name(file.name or ""),
                 "n": most // MEGABYTE,
-                "command": f"python manage.py import_{kind} {request.project.slug} FILE",
+                "command": " ".join(("python", "manage.py", f"import_{kind}", slug, "FILE")),
             }
         )
     kept = keep_upload(
