@@ -36,7 +36,9 @@ from llm_worker.clients.text_approach import (
 from llm_worker.errors import (
     BadReplyError,
     RequestRefusedError,
+    ServerAwayError,
     UnsuitableServerError,
+    ValidatorError,
     ValidatorUnavailableError,
 )
 from llm_worker.prompts.build import Prompt
@@ -96,7 +98,8 @@ class VllmServerValidator(ServerValidator):
 
         A call of its own for each task, up to `REASON_TOKENS` tokens out: for the tasks that people
         will read, after the options were asked for. Raises `ValidatorUnavailableError` if the
-        server is away, or not the one that was registered.
+        server is away, or not the one that was registered; what happens to one task later is why
+        there are none for it, and once the server is away nobody waits for it again.
         """
         return asyncio.run(self._explain(requests))
 
@@ -104,28 +107,36 @@ class VllmServerValidator(ServerValidator):
         async with self._server() as server:
             await self._check(server)
             ordered = sorted(requests, key=shared_prefix)
-            return await asyncio.gather(*(self._reason(server, one) for one in ordered))
+            away: list[ServerAwayError] = []
+            return await asyncio.gather(*(self._reason(server, one, away) for one in ordered))
 
-    async def _reason(self, server: JsonServer, request: ValidationRequest) -> Reason:
+    async def _reason(
+        self, server: JsonServer, request: ValidationRequest, away: list[ServerAwayError]
+    ) -> Reason:
+        """One task's reasons; `away` holds what kept the server from answering another."""
         with metered() as meter:
             try:
-                text = await self._why(server, request)
+                async with server.turn:
+                    if away:
+                        raise away[0]
+                    text = await self._why(server, request)
                 failure = "" if text else "The model said nothing."
-            except (RequestRefusedError, BadReplyError) as error:
+            except ValidatorError as error:
+                if isinstance(error, ServerAwayError):
+                    away.append(error)
                 text, failure = "", str(error)
         return Reason(request.task_id, text, meter.spent, failure)
 
     async def _why(self, server: JsonServer, request: ValidationRequest) -> str:
-        async with server.turn:
-            prompt = await self.prompt_for(server, request, answer_tokens=REASON_TOKENS)
-            body = {
-                "model": self.model.model,
-                "messages": prompt.asking_why(self._family.explain),
-                "max_tokens": REASON_TOKENS,
-                "temperature": 0.0,
-                **self._switch,
-            }
-            return read_reason(await server.ask("/v1/chat/completions", body))
+        prompt = await self.prompt_for(server, request, answer_tokens=REASON_TOKENS)
+        body = {
+            "model": self.model.model,
+            "messages": prompt.asking_why(self._family.explain),
+            "max_tokens": REASON_TOKENS,
+            "temperature": 0.0,
+            **self._switch,
+        }
+        return read_reason(await server.ask("/v1/chat/completions", body))
 
     async def prompt_for(
         self,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from llm_worker.clients.asking import CONNECTIONS
 from llm_worker.clients.passport import Passport, ServedModel
 from llm_worker.clients.text_approach import (
     ANSWER_LINE_TOKENS,
@@ -76,20 +77,29 @@ def ask(
     asked: ValidationRequest | None = None,
     switch: Switch = NO_SWITCH,
 ) -> Answers:
-    family = newest_family(approach, "en")
     with stub.stub_server(writer) as server:
-        model = ServedModel(
-            server.url,
-            "good",
-            family.key,
-            family.digest,
-            "A shop.",
-            reads_documents=False,
-            passport=replace(passport(), switch=switch),
-            asking=Asking(approach=approach),
-        )
-        client = VllmServerValidator(model, patience=stub.ONE_TRY)
-        return validate_all(client, [asked or request()])
+        return validate_all(client_of(server, approach, switch), [asked or request()])
+
+
+def client_of(
+    server: stub.StubServer,
+    approach: Approach,
+    switch: Switch = NO_SWITCH,
+    *,
+    connections: int = CONNECTIONS,
+) -> VllmServerValidator:
+    family = newest_family(approach, "en")
+    model = ServedModel(
+        server.url,
+        "good",
+        family.key,
+        family.digest,
+        "A shop.",
+        reads_documents=False,
+        passport=replace(passport(), switch=switch),
+        asking=Asking(approach=approach),
+    )
+    return VllmServerValidator(model, connections=connections, patience=stub.ONE_TRY)
 
 
 def content(chat: dict[str, Any]) -> str:
@@ -251,6 +261,47 @@ def test_a_count_of_written_tokens_that_cannot_be_is_none(told: Any) -> None:
     writer = Writer(replies=["It is late.\n[ANSWER] 1"], wrote=told)
     (result,), _failures = ask(writer, Approach.TEXT)
     assert result.written_tokens is None
+
+
+# --- Reasons, asked for later -------------------------------------------------------------------
+
+
+@dataclass
+class Failing(Writer):
+    """Gives no reasons for the text with `broken` in it: an answer of `status`, or none at all."""
+
+    broken: str = "broken"
+    status: int | None = 503
+
+    def _answer(self, body: dict[str, Any]) -> stub.Reply:
+        if self.broken not in body["messages"][0]["content"]:
+            self.replies = ["It is late."] * (len(self.chats) + 1)
+            return super()._answer(body)
+        self.chats.append(body)
+        return stub.Reply({}, self.status) if self.status else stub.Reply(b"", promised=10)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(503, "answers 503"), (401, "refuses the key"), (None, "cannot be reached")],
+)
+def test_a_server_that_fails_on_one_task_loses_no_reasons_of_the_others(
+    status: int | None, said: str
+) -> None:
+    writer = Failing(status=status)
+    texts = ["where is it", "a broken one", "where was it"]
+    asked = [replace(request(text=text), task_id=pk) for pk, text in enumerate(texts, start=1)]
+    with stub.stub_server(writer) as server:
+        # One connection: the tasks are asked about in their order.
+        client = client_of(server, Approach.TEXT, connections=1)
+        reasons = client.explain(asked)
+    assert [one.task_id for one in reasons] == [1, 2, 3]
+    assert (reasons[0].text, reasons[0].spent) == ("It is late.", Spent(1, 500, None, 40))
+    assert reasons[1].text == "" and said in reasons[1].failure
+    if status is None:  # nobody waits for a server that is away
+        assert reasons[2].failure == reasons[1].failure and len(writer.chats) == 2
+    else:
+        assert reasons[2].text == "It is late."
 
 
 # --- Notes, then options ------------------------------------------------------------------------
