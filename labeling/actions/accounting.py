@@ -12,20 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import (
-    Aggregate,
-    Avg,
-    Count,
-    FloatField,
-    IntegerField,
-    Max,
-    Min,
-    Q,
-    QuerySet,
-    Sum,
-    Value,
-)
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import Aggregate, Avg, Count, IntegerField, Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from labeling.models import Decision, Reasoning, Run, Validator, Verdict
@@ -69,19 +57,19 @@ def usage_of(verdicts: QuerySet[Verdict]) -> list[Usage]:
 
 def usage_of_reasons(reasons: QuerySet[Reasoning]) -> list[Usage]:
     """What was asked for after the decision took, by validator in order of name."""
-    # PostgreSQL has to be told the type of a NULL before it can average it.
-    nothing = Cast(Value(None), FloatField())
-    return _by_validator(reasons.filter(server_calls__gt=0), latency=Avg(nothing))
+    return _by_validator(reasons.filter(server_calls__gt=0))
 
 
-def usage_of_run(run: Run) -> tuple[list[Usage], list[Usage]]:
-    """What the verdicts of a run took, and what its reasons did."""
-    verdicts, reasons = Verdict.objects.filter(run=run), Reasoning.objects.filter(run=run)
+def usage_of_run(run: Run, *, of: Validator.Kind | None = None) -> tuple[list[Usage], list[Usage]]:
+    """What the verdicts of a run took, and what its reasons did; with `of`, those of the validators
+    of that kind."""
+    counted = {"run": run} | ({"validator__kind": of} if of else {})
+    verdicts, reasons = Verdict.objects.filter(**counted), Reasoning.objects.filter(**counted)
     return usage_of(verdicts), usage_of_reasons(reasons)
 
 
 def _by_validator(
-    rows: QuerySet[Verdict] | QuerySet[Reasoning], *, latency: Aggregate
+    rows: QuerySet[Verdict] | QuerySet[Reasoning], **latency: Aggregate
 ) -> list[Usage]:
     counted = (
         rows.order_by()
@@ -93,7 +81,7 @@ def _by_validator(
             read=Sum("tokens"),
             cached=Sum("cached_tokens"),
             written=Sum(_WROTE),
-            latency=latency,
+            **latency,
         )
     )
     found = {row["validator"]: row for row in counted}
@@ -111,7 +99,7 @@ def _usage(validator: Validator, row: Mapping[str, Any]) -> Usage:
         tokens=read,
         cached_tokens=cached,
         written=row["written"],
-        latency_ms=row["latency"],
+        latency_ms=row.get("latency"),
         money=money(validator, tokens=read, cached_tokens=cached or 0, written=row["written"]),
     )
 

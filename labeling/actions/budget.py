@@ -34,7 +34,7 @@ def budget_of(run: Run) -> Budget:
     tokens, money = Project.objects.values_list("budget_tokens", "budget_money").get(
         pk=run.project_id
     )
-    verdicts, reasons = _llm_usage(run)
+    verdicts, reasons = usage_of_run(run, of=Validator.Kind.LLM)
     return _budget(tokens, money, [*verdicts, *reasons])
 
 
@@ -54,7 +54,7 @@ def affordable(
     limits = Project.objects.values_list("budget_tokens", "budget_money").get(pk=run.project_id)
     if limits == (None, None):
         return wanted
-    verdicts, reasons = _llm_usage(run)
+    verdicts, reasons = usage_of_run(run, of=Validator.Kind.LLM)
     budget = _budget(*limits, [*verdicts, *reasons])
     if budget.is_spent:
         return 0
@@ -84,15 +84,6 @@ def _fits(budget: Budget, usage: Usage) -> int:
 
 def _budget(tokens: int | None, money: float | None, usages: list[Usage]) -> Budget:
     return Budget(tokens, money, sum(one.tokens for one in usages), total_money(usages))
-
-
-def _llm_usage(run: Run) -> tuple[list[Usage], list[Usage]]:
-    """What the verdicts of LLMs took, and what their reasons did."""
-    verdicts, reasons = (
-        [one for one in usages if one.validator.kind == Validator.Kind.LLM]
-        for usages in usage_of_run(run)
-    )
-    return verdicts, reasons
 
 
 def stopped_by_budget(run: Run) -> None:

@@ -24,6 +24,10 @@ class ActionRefused(Exception):
         self.message = message
         self.details = details or []
 
+    def sentence(self, *, problems: int = 1) -> str:
+        """What is refused, and the first of the problems for an example."""
+        return " ".join([self.message, *(detail.message for detail in self.details[:problems])])
+
 
 class Conflict(ActionRefused):
     """Something else happened meanwhile, or the same thing stands already in another form."""

@@ -26,7 +26,7 @@ from labeling.actions.taxonomy import (
     parse_labels,
     set_labels,
 )
-from labeling.formats.foreign.base import ForeignTask
+from labeling.formats.foreign.base import ForeignTask, Lost
 from labeling.models import Project, Run, ScoreKind, Stage
 
 CHUNK = 500
@@ -52,6 +52,10 @@ class ProjectImport:
         self.bad_rows += 1
         if len(self.errors) < ERRORS_KEPT:
             self.errors.append(error)
+
+    def left_out(self) -> list[tuple[str, int]]:
+        """What the file says and the project has no place for, in words, with how often."""
+        return [(str(Lost(kind).label), n) for kind, n in sorted(self.lost.items()) if n]
 
 
 def import_project(

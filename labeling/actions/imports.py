@@ -161,7 +161,7 @@ def work_on_import(upload_id: int, *, beat: Callable[[], None] = lambda: None) -
     except FileRefused as refused:
         _fail(upload, str(refused))
     except ActionRefused as refused:
-        _fail(upload, " ".join([refused.message, *(d.message for d in refused.details[:1])]))
+        _fail(upload, refused.sentence())
 
 
 def _claim(upload_id: int) -> Upload | None:

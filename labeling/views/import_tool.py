@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from labeling.actions.errors import ActionRefused, Detail
-from labeling.actions.import_project import ProjectImport, import_project
+from labeling.actions.import_project import import_project
 from labeling.actions.ingest import OnError
 from labeling.actions.uploads import path_of, store_project
-from labeling.formats.foreign.base import ForeignAnswer, ForeignTask, Lost
+from labeling.formats.foreign.base import ForeignAnswer, ForeignTask
 from labeling.formats.foreign.readers import TOOLS, ForeignFile, guess_tool
 from labeling.formats.records import FileRefused
 from labeling.models import Answer, Upload
@@ -84,8 +84,7 @@ def look_at_project(request: PageRequest, upload: Upload) -> HttpResponse:
     except FileRefused as refused:
         content["refused"] = str(refused)
     except ActionRefused as refused:
-        said = [refused.message, *(detail.message for detail in refused.details[:1])]
-        content["refused"] = short(" ".join(said), 1000)
+        content["refused"] = short(refused.sentence(), 1000)
     status = 200 if "look" in content and "refused" not in content else 422
     return render(
         request, "labeling/import_tool.html", shell(request, "manage", **content), status=status
@@ -106,14 +105,9 @@ def _seen(request: PageRequest, file: ForeignFile, *, add_labels: bool) -> dict[
         "look": look,
         "good": look.rows - look.bad_rows,
         "errors": shown_errors(look.errors),
-        "lost": left_out(look),
+        "lost": look.left_out(),
         "first": list(_first(file, look.errors)),
     }
-
-
-def left_out(report: ProjectImport) -> list[tuple[str, int]]:
-    """What the file says and the project has no place for, with how often."""
-    return [(str(Lost(kind).label), n) for kind, n in sorted(report.lost.items()) if n]
 
 
 def _first(file: ForeignFile, errors: list[Detail]) -> Iterator[dict[str, Any]]:

@@ -137,8 +137,7 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
     except FileRefused as refused:
         content["refused"] = str(refused)
     except ActionRefused as refused:
-        said = [refused.message, *(detail.message for detail in refused.details[:1])]
-        content["refused"] = short(" ".join(said), 1000)
+        content["refused"] = short(refused.sentence(), 1000)
     status = 200 if "look" in content and "refused" not in content else 422
     return render(
         request, "labeling/import_look.html", shell(request, "manage", **content), status=status

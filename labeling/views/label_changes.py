@@ -19,7 +19,7 @@ from labeling.actions.errors import ActionRefused
 from labeling.actions.relabel import effects, merge_labels, split_label
 from labeling.actions.taxonomy import LabelSpec, compare_labels, current_specs, current_taxonomy
 from labeling.models import Label, TaxonomyVersion
-from labeling.views.label_set import change_set, sentence_of
+from labeling.views.label_set import change_set
 from labeling.views.labels_form import LabelsForm, LabelsRefused, labels_of, put_back
 from labeling.views.shell import PageRequest, shell
 
@@ -98,7 +98,7 @@ def import_labels(request: PageRequest) -> HttpResponse:
                 seen = request.POST.get("version", "")
                 change_set(request, specs, int(seen) if seen.isdecimal() else 0)
             except ActionRefused as refused:
-                form.add_error(None, sentence_of(refused))
+                form.add_error(None, refused.sentence(problems=3))
             else:
                 messages.success(request, _("The label set is changed."))
                 return redirect("labeling:label_set", request.project.slug)
@@ -137,7 +137,7 @@ def _change(
         try:
             do()
         except ActionRefused as refused:
-            form.add_error(None, sentence_of(refused))
+            form.add_error(None, refused.sentence(problems=3))
         else:
             said = {
                 "merge": _("The labels are merged."),

@@ -154,7 +154,7 @@ def add_label(request: PageRequest) -> HttpResponse:
             specs = [*current_specs(request.project), spec]
             change_set(request, specs, form.cleaned_data["version"])
         except ActionRefused as refused:
-            form.add_error(None, sentence_of(refused))
+            form.add_error(None, refused.sentence(problems=3))
         else:
             messages.success(request, _("The label is added."))
             return redirect("labeling:label_set", request.project.slug)
@@ -186,7 +186,7 @@ def edit_label(request: PageRequest, label_id: int) -> HttpResponse:
             ]
             change_set(request, specs, form.cleaned_data["version"])
         except ActionRefused as refused:
-            form.add_error(None, sentence_of(refused))
+            form.add_error(None, refused.sentence(problems=3))
         else:
             messages.success(request, _("The label is changed."))
             return redirect("labeling:label_set", request.project.slug)
@@ -214,7 +214,3 @@ def change_set(request: PageRequest, specs: Sequence[LabelSpec], version: int) -
     if version != current_taxonomy(request.project).number:
         raise Conflict(_("Somebody changed the labels meanwhile. Load the page again."))
     return set_labels(project=request.project, specs=checked, by=request.member)
-
-
-def sentence_of(refused: ActionRefused) -> str:
-    return " ".join([refused.message, *(detail.message for detail in refused.details[:3])])

@@ -47,7 +47,7 @@ def settings(request: PageRequest) -> HttpResponse:
             standing = Project.objects.get(pk=request.project.pk)
             change_settings(project=standing, settings=changed, by=request.member)
         except ActionRefused as refused:
-            form.add_error(None, " ".join([refused.message, *(d.message for d in refused.details)]))
+            form.add_error(None, refused.sentence(problems=len(refused.details)))
         else:
             said = _("The settings are changed.") if changed else _("Nothing was to be changed.")
             messages.success(request, said)

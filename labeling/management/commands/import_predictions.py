@@ -15,7 +15,7 @@ from labeling.actions.ingest import OnChangedText, OnError
 from labeling.actions.ingest_file import FileReport, ingest_file
 from labeling.formats.predictions import read_predictions
 from labeling.management.base import MAX_SHOWN, WordedCommand, find_project, line_of
-from labeling.management.files import mistakes_in_words
+from labeling.management.files import add_on_error, mistakes_in_words
 from labeling.management.progress import Progress
 from labeling.models import ScoreKind
 
@@ -37,12 +37,7 @@ class Command(WordedCommand):
             default="",
             help=_("the classifier that the scores come from (default: the name of the file)"),
         )
-        parser.add_argument(
-            "--on-error",
-            choices=("reject_batch", "skip_row"),
-            default="reject_batch",
-            help=_("store nothing if a row has a mistake (default), or skip such rows"),
-        )
+        add_on_error(parser)
         parser.add_argument(
             "--on-changed-text",
             choices=("error", "revise"),

@@ -11,10 +11,9 @@ from django.utils.translation import gettext_lazy
 
 from labeling.actions.import_project import ProjectImport, create_from_file, import_project
 from labeling.actions.ingest import OnError
-from labeling.formats.foreign.base import Lost
 from labeling.formats.foreign.readers import TOOLS, ForeignFile
 from labeling.management.base import MAX_SHOWN, WordedCommand, find_project, line_of
-from labeling.management.files import mistakes_in_words
+from labeling.management.files import add_on_error, mistakes_in_words
 
 
 class Command(WordedCommand):
@@ -42,12 +41,7 @@ class Command(WordedCommand):
             action="store_true",
             help=_("add the labels that the project lacks (default: such rows are mistakes)"),
         )
-        parser.add_argument(
-            "--on-error",
-            choices=("reject_batch", "skip_row"),
-            default="reject_batch",
-            help=_("store nothing if a row has a mistake (default), or skip such rows"),
-        )
+        add_on_error(parser)
         parser.add_argument(
             "--control",
             default="",
@@ -95,7 +89,8 @@ class Command(WordedCommand):
         for detail in report.errors[:MAX_SHOWN]:
             self.stderr.write(line_of(detail))
         self.stdout.write(said_of(report))
-        for line in left_out(report):
+        for what, n in report.left_out():
+            line = _("left out: %(n)d × %(what)s") % {"n": n, "what": what}
             self.stdout.write(f"  {line}")
 
 
@@ -116,12 +111,3 @@ def said_of(report: ProjectImport) -> str:
         "labels": len(report.new_labels),
         "refused": report.bad_rows,
     }
-
-
-def left_out(report: ProjectImport) -> list[str]:
-    """What the file says and the project has no place for, a line each."""
-    return [
-        _("left out: %(n)d × %(what)s") % {"n": n, "what": Lost(kind).label}
-        for kind, n in sorted(report.lost.items())
-        if n
-    ]
