@@ -437,7 +437,7 @@ def test_a_draw_stays_whatever_happens_to_the_task(scene: Scene, policy: Policy)
 
 
 def test_the_number_of_queries_does_not_grow_with_the_batch(scene: Scene, policy: Policy) -> None:
-    scene.project.audit_share = 0.5
+    scene.project.audit_share = 1.0
     scene.project.save()
 
     def queries(n: int) -> int:
@@ -450,8 +450,7 @@ def test_the_number_of_queries_does_not_grow_with_the_batch(scene: Scene, policy
         return len(captured)
 
     queries(1)
-    few, many = queries(3), queries(40)
-    assert many <= few + 2  # audits may or may not be drawn
+    assert queries(12) == queries(3)  # more rows than SQLite has variables take two inserts
 
 
 def test_tasks_on_which_a_machine_failed_go_to_people(scene: Scene, policy: Policy) -> None:
