@@ -53,8 +53,12 @@ def begin(*, project: Project | None, caller: str, key: str, digest: str) -> Sto
 
 
 def keep_answer(pk: int, *, status: int, body: str) -> None:
-    """Store what the request was answered. Call in the transaction of what it did."""
-    Answered.objects.filter(pk=pk).update(status=status, body=body)
+    """Store what the request was answered. Call in the transaction of what it did: it raises
+    Conflict where the request was taken for dead meanwhile, so that it is undone."""
+    if not Answered.objects.filter(pk=pk).update(status=status, body=body):
+        raise Conflict(
+            _("The request took so long that its Idempotency-Key was given to another; it is undone.")
+        )
 
 
 def forget(pk: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.actions.answered import Stored, begin, forget, keep_answer
+from labeling.actions.errors import Conflict
 from labeling.api.throttle import caller
 from labeling.models import Project
 
@@ -63,7 +65,8 @@ def _answer(pk: int, handler: Callable[[], Response], explain: Explain) -> Respo
             keep_answer(pk, status=response.status_code, body=_text(response))
     except Exception as error:  # noqa: BLE001  (it is raised again where it has no answer)
         response = explain(error)
-        keep_answer(pk, status=response.status_code, body=_text(response))
+        with suppress(Conflict):  # what is refused has done nothing, whoever has the key now
+            keep_answer(pk, status=response.status_code, body=_text(response))
     return response
 
 

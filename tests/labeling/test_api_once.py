@@ -14,6 +14,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling.actions.projects import change_settings
+from labeling.api import once
 from labeling.api.views import projects
 from labeling.models import Answered, Event, Project, Role, Task, Upload
 from llm_worker.pipeline.sweep import sweep
@@ -125,6 +126,24 @@ def test_what_a_dead_process_left_is_taken_over_after_a_while(admin: APIClient) 
     assert admin.patch(SHOP, {"name": "One"}, headers=KEY).status_code == 409
     Answered.objects.update(began_at=timezone.now() - datetime.timedelta(minutes=11))
     assert admin.patch(SHOP, {"name": "One"}, headers=KEY).status_code == 200
+
+
+def test_a_request_that_was_taken_for_dead_and_was_not_is_undone(
+    admin: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ran for so long that it was sent again and done meanwhile."""
+    real = once.begin
+
+    def begin(**arguments: Any) -> Any:
+        pk = real(**arguments)
+        Answered.objects.filter(pk=pk).delete()  # the one that was sent again is through with it
+        return pk
+
+    monkeypatch.setattr(once, "begin", begin)
+    late = admin.patch(SHOP, {"name": "One"}, headers=KEY)
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
+    assert "undone" in late.json()["error"]["message"]
+    assert Project.objects.get().name == "Shop"
 
 
 def test_keys_are_forgotten_after_a_day(admin: APIClient) -> None:
