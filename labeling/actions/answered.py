@@ -57,7 +57,7 @@ def keep_answer(pk: int, *, status: int, body: str) -> None:
     Conflict where the request was taken for dead meanwhile, so that it is undone."""
     if not Answered.objects.filter(pk=pk).update(status=status, body=body):
         raise Conflict(
-            _("The request took so long that its Idempotency-Key was given to another; it is undone.")
+            _("The request took too long: it was taken for dead, so it is undone. Send it again.")
         )
 
 

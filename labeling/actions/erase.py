@@ -101,7 +101,6 @@ def erase_task(*, task: Task, confirm: str, reason: str, copies: bool = False, b
         removed = _erase_rows(project, tasks, texts, by)
         validators = _erase_quotes(project, texts, removed, by)
         erasures = [_tombstone(one, reason, dict(removed), by) for one in tasks]
-        begin_snapshots_anew(project)
         dispatch.finish_erasures(project.pk)
     trained = project.artifacts.filter(active=True, kind__in=TRAINED).exists()
     return Erased(erasures, left, validators, models_may_know_it=trained)
@@ -240,6 +239,8 @@ def finish_erasures(project_id: int) -> int:
     waiting = list(project.erasures.filter(finished_at__isnull=True).order_by("pk"))
     if not waiting:
         return 0
+    # First, so that none is between being written and being kept unseen.
+    begin_snapshots_anew(project)
     rewritten = erase_from_snapshots(
         project, {one.task_id for one in waiting}, reason=waiting[-1].reason
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -110,7 +110,7 @@ def _claim(snapshot_id: int) -> Snapshot | None:
     return Snapshot.objects.select_related("project").get(pk=snapshot_id)
 
 
-def due_snapshots(now: datetime.datetime) -> Any:
+def due_snapshots(now: datetime.datetime) -> QuerySet[Snapshot]:
     """Those that wait, and those whose worker died."""
     return Snapshot.objects.filter(
         Q(status=Snapshot.Status.WAITING) | Q(status=Snapshot.Status.WRITING, claimed_until__lt=now)
@@ -214,17 +214,26 @@ def erase_from_snapshots(project: Project, tasks: Collection[int], *, reason: st
     """Put a tombstone in the place of every row of these tasks (ids), in every kept snapshot. A
     file is written anew and takes the old one's place; the old checksum stays beside the new one.
     Returns how many files changed."""
-    changed = 0
-    for snapshot in project.snapshots.filter(status=Snapshot.Status.DONE).order_by("pk"):
+    done = project.snapshots.filter(status=Snapshot.Status.DONE).order_by("pk")
+    return sum(_erase_from(pk, tasks, reason) for pk in list(done.values_list("pk", flat=True)))
+
+
+def _erase_from(pk: int, tasks: Collection[int], reason: str) -> bool:
+    """The same of one snapshot. Where another worker put its own file in place of the one that was
+    read, that one is read: it may lack what is erased here."""
+    while snapshot := Snapshot.objects.filter(pk=pk, status=Snapshot.Status.DONE).first():
         try:
-            changed += _rewritten(snapshot, tasks, reason)
+            changed = _rewritten(snapshot, tasks, reason)
         except SnapshotDamaged as damaged:
             # It may hold the text, and nobody can read it any more: it goes as it is.
-            _give_up(snapshot, damaged.message)
-    return changed
+            changed = False if _give_up(snapshot, damaged.message) else None
+        if changed is not None:
+            return changed
+    return False
 
 
-def _rewritten(snapshot: Snapshot, tasks: Collection[int], reason: str) -> bool:
+def _rewritten(snapshot: Snapshot, tasks: Collection[int], reason: str) -> bool | None:
+    """Whether the file had to change; None where it is not the snapshot's any more."""
     erased = 0
     at = timezone.now().isoformat()
 
@@ -238,6 +247,7 @@ def _rewritten(snapshot: Snapshot, tasks: Collection[int], reason: str) -> bool:
 
     written = write_file(snapshot, lines())
     if not erased:  # the same rows, so the same bytes under the same name
+        _drop_unless_named(written)  # another worker may have replaced it
         return False
     rewrite = {
         "at": at,
@@ -247,14 +257,16 @@ def _rewritten(snapshot: Snapshot, tasks: Collection[int], reason: str) -> bool:
         "sha256": written.sha256,
     }
     with transaction.atomic():
-        standing = Snapshot.objects.filter(pk=snapshot.pk, sha256=snapshot.sha256)
-        standing.update(
+        replaced = _standing(snapshot).update(
             file=written.file,
             sha256=written.sha256,
             size=written.size,
             erased=written.erased,
             rewrites=[*snapshot.rewrites, rewrite],
         )
+        if not replaced:
+            _drop_unless_named(written)
+            return None
         record(
             snapshot.project,
             "erasure",
@@ -267,10 +279,16 @@ def _rewritten(snapshot: Snapshot, tasks: Collection[int], reason: str) -> bool:
     return True
 
 
+def _standing(snapshot: Snapshot) -> QuerySet[Snapshot]:
+    """The snapshot, if its file is still the one that was read."""
+    return Snapshot.objects.filter(pk=snapshot.pk, sha256=snapshot.sha256)
+
+
 @transaction.atomic
-def _give_up(snapshot: Snapshot, why: str) -> None:
+def _give_up(snapshot: Snapshot, why: str) -> bool:
+    lost = {"status": Snapshot.Status.FAILED, "failure": why, "file": "", "sha256": ""}
+    if not _standing(snapshot).update(**lost):
+        return False
     path_of(snapshot).unlink(missing_ok=True)
-    Snapshot.objects.filter(pk=snapshot.pk).update(
-        status=Snapshot.Status.FAILED, failure=why, file="", sha256=""
-    )
     record(snapshot.project, "erasure", "snapshot_lost", snapshot, old={"file": snapshot.file})
+    return True

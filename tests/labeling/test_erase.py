@@ -20,6 +20,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import rules
+from labeling.actions import snapshots
 from labeling.actions.belonging import path_to_project
 from labeling.actions.erase import erase_task, finish_erasures, look_after_erasures
 from labeling.actions.erase_quotes import OF_OTHERS, text_fields, without
@@ -373,6 +374,60 @@ def test_a_damaged_file_goes_as_a_whole(scene: Scene) -> None:
     snapshot.refresh_from_db()
     assert snapshot.status == "failed"
     assert "is not the one that was kept" in snapshot.failure
+
+
+def test_a_worker_that_erases_another_text_meanwhile_takes_none_of_it_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two jobs read the same file. Whoever ends last reads anew what the first one wrote."""
+    project, real = scene.project, snapshots.write_file
+    begun: list[Snapshot] = []
+
+    def while_another_ends(snapshot: Snapshot, lines: Any) -> Any:
+        written = real(snapshot, lines)
+        if not begun:
+            begun.append(snapshot)
+            other = project.tasks.get(external_id="chat/2")
+            snapshots.erase_from_snapshots(project, {other.pk}, reason="the other one")
+        return written
+
+    monkeypatch.setattr(snapshots, "write_file", while_another_ends)
+    erase(project)
+    left = project.snapshots.get()
+    assert [one["reason"] for one in left.rewrites] == ["the other one", "she asked for it"]
+    assert {row["external_id"] for row in snapshot_rows(left)} & {"chat/1", "chat/2"} == set()
+    assert [path.name for path in path_of(left).parent.iterdir()] == [path_of(left).name]
+
+
+def test_a_file_that_another_worker_has_replaced_is_not_taken_for_a_damaged_one(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, real = scene.project, snapshots.checked_lines
+    begun: list[Snapshot] = []
+
+    def once_another_ended(snapshot: Snapshot) -> Any:
+        if not begun:
+            begun.append(snapshot)
+            other = project.tasks.get(external_id="chat/2")
+            snapshots.erase_from_snapshots(project, {other.pk}, reason="the other one")
+        return real(snapshot)
+
+    monkeypatch.setattr(snapshots, "checked_lines", once_another_ended)
+    erase(project)
+    left = project.snapshots.get()
+    assert (left.status, left.erased) == ("done", 2)
+
+
+def test_a_snapshot_begun_while_the_text_was_being_erased_begins_anew(scene: Scene) -> None:
+    """Its worker may have read the text before the erasure was there for others to see."""
+    late = keep(scene.project)
+    task = scene.project.tasks.get(external_id="chat/1")
+    erase_task(task=task, confirm="chat/1", reason="r", by="test")
+    Snapshot.objects.filter(pk=late.pk).update(
+        status="writing", sha256="", file="", claimed_until="2100-01-01T00:00:00Z"
+    )
+    finish_erasures(scene.project.pk)
+    assert list(due_snapshots(timezone.now())) == [late]
 
 
 def test_it_is_finished_later_where_the_message_was_lost(
