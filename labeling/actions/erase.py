@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -214,6 +214,14 @@ def _erase_quotes(project: Project, texts: set[str], removed: Counter[str], by: 
     for name in names:
         retire_validator(project=project, name=name, by=by)
     return names
+
+
+def still_standing(task_ids: Iterable[int]) -> set[int]:
+    """Those of the tasks whose text nobody has erased. Call in the transaction that stores what
+    machines say of them: until its end nobody does, and of the others nothing is stored."""
+    standing = Task.objects.filter(pk__in=task_ids).exclude(status=TaskStatus.ERASED)
+    locked = standing.order_by("pk").select_for_update(no_key=True)
+    return set(locked.values_list("pk", flat=True))
 
 
 def _tombstone(task: Task, reason: str, removed: dict[str, int], by: Actor) -> Erasure:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
+from django.db import transaction
 from numpy.typing import NDArray
 
 from labeling.actions import budget
+from labeling.actions.erase import still_standing
 from labeling.actions.opinion import Evidence, gather, to_ask
 from labeling.actions.retrieval import retrieval_method
 from labeling.models import (
@@ -220,6 +222,7 @@ def _documents(run: Run, rows: Sequence[PlanRow]) -> dict[int, tuple[Document, .
     return {task_id: tuple(documents) for task_id, documents in found.items()}
 
 
+@transaction.atomic
 def _store(
     run: Run,
     rows: Sequence[PlanRow],
@@ -230,6 +233,7 @@ def _store(
     revisions = {row.task_id: row.revision for row in rows}
     question = run.configuration.content["question"]
     asked = _asked(run, rows) if question == Question.BINARY else {}
+    standing = still_standing(revisions)
     verdicts = [
         Verdict(
             probabilities=result.probabilities.as_dict(),
@@ -246,6 +250,7 @@ def _store(
             task_id=result.task_id,
         )
         for result in results
+        if result.task_id in standing
     ] + [
         Verdict(
             failure=failure.message,
@@ -256,6 +261,7 @@ def _store(
             task_id=failure.task_id,
         )
         for failure in failures
+        if failure.task_id in standing
     ]
     for verdict in verdicts:
         verdict.run, verdict.validator, verdict.question = run, validator, question
@@ -266,11 +272,14 @@ def _store(
     store_reasons(run, validator, revisions, wrote)
 
 
+@transaction.atomic
 def store_reasons(
     run: Run, validator: Validator, revisions: Mapping[int, int], found: Iterable[Reason]
 ) -> None:
     """Keep what `validator` wrote of tasks, or why it wrote nothing; what stands of a revision is
-    left."""
+    left, and of a text that was erased meanwhile nothing is kept."""
+    reasons = list(found)
+    standing = still_standing(one.task_id for one in reasons)
     Reasoning.objects.bulk_create(
         (
             Reasoning(
@@ -285,7 +294,8 @@ def store_reasons(
                 cached_tokens=one.spent.cached_tokens,
                 written_tokens=one.spent.written_tokens,
             )
-            for one in found
+            for one in reasons
+            if one.task_id in standing
         ),
         ignore_conflicts=True,
     )

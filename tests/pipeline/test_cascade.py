@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from labeling.actions import runs
+from labeling.actions.erase import erase_task
 from labeling.actions.projects import change_settings
 from labeling.actions.rerun import plan_stale
 from labeling.models import (
     BenchmarkItem,
     Decision,
     DeferReason,
+    Erasure,
     PlanRow,
     Policy,
     Project,
@@ -30,6 +33,7 @@ from llm_worker.types import (
     OptionProbabilities,
     Reason,
     Spent,
+    ValidationFailure,
     ValidationRequest,
     ValidationResult,
 )
@@ -229,6 +233,41 @@ def test_a_budget_stops_the_llm_and_loses_nothing(shop: Project, llm: Counting) 
     assert sum(llm.batches) == planned
     assert not following.decisions.filter(reason=DeferReason.BUDGET).exists()
     assert Counter(asked("llm")) == Counter(asked("knn"))
+
+
+def test_what_an_llm_says_of_a_text_that_was_erased_meanwhile_is_not_kept(
+    shop: Project, llm: Counting
+) -> None:
+    """The worker has the text in its hands while somebody erases it."""
+    answered = Counting.validate
+
+    def erase(requests: Sequence[ValidationRequest]) -> None:
+        task = Task.objects.get(pk=requests[0].task_id)
+        erase_task(task=task, confirm=task.external_id, reason="asked", by="test")
+
+    def validate(self: Counting, requests: Sequence[ValidationRequest]) -> Answers:
+        if not Erasure.objects.exists():
+            erase(requests)
+        results, _none = answered(self, requests)
+        return [replace(one, reasoning="It says so.") for one in results[:-1]], [
+            ValidationFailure(one.task_id, "odd", "No: it says so.") for one in results[-1:]
+        ]
+
+    def explain(self: Counting, requests: Sequence[ValidationRequest]) -> list[Reason]:
+        if Erasure.objects.count() == 1:
+            erase(requests)
+        return [Reason(one.task_id, "It says so.", Spent(1, 100)) for one in requests]
+
+    world.send_stream(shop)
+    Policy.objects.update(rule=Policy.objects.get().rule | {"threshold": {"multiclass": 1.0}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Counting, "validate", validate)
+        patch.setattr(Counting, "explain", explain)
+        world.work_off()
+    first, second = (one.task for one in Erasure.objects.order_by("pk"))
+    assert not Verdict.objects.filter(task=first, validator__kind="llm").exists()
+    assert Reasoning.objects.filter(text="It says so.").exists()
+    assert not Reasoning.objects.filter(task__in=[first, second]).exists()
 
 
 def test_a_budget_that_is_raised_in_time_leaves_nothing_out(shop: Project, llm: Counting) -> None:
