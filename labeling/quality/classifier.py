@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q
 from numpy.typing import NDArray
 
 from labeling import scores
 from labeling.models import (
     Annotation,
+    AuditObservation,
     Part,
+    PoolDraw,
     Prediction,
     Project,
     Purpose,
@@ -112,10 +114,14 @@ def _benchmark(project: Project) -> list[tuple[Prediction, Said]]:
 
 
 def _audits(project: Project) -> list[tuple[Prediction, Said]]:
-    """The newest audited tasks with what an expert said without seeing the machine's label."""
+    """The newest audited tasks with what an expert said without seeing the machine's label. Those
+    that somebody picked are no sample, and do not count."""
+    observed = AuditObservation.objects.filter(annotation=OuterRef("pk"), current=True)
+    pooled = PoolDraw.objects.filter(annotation=OuterRef("pk"))
     answers = (
         Annotation.objects.current()
         .filter(task__project=project, purpose=Purpose.AUDIT, revision=F("task__revision"))
+        .filter(Q(Exists(observed)) | Q(Exists(pooled)))
         .filter(member__role__in=(Role.EXPERT, Role.ADMIN), task__prediction__isnull=False)
         .filter(task__prediction__revision=F("task__revision"))
         .select_related("task__prediction__model_version")

@@ -21,6 +21,7 @@ from labeling.models import (
     Resolution,
     Task,
 )
+from labeling.quality.classifier import AUDIT, classifier_report
 from tests.labeling.builders import label_of, make_member, make_project
 from tests.labeling.cast import deferred, say
 from tests.labeling.rest import client_of as rest_of
@@ -107,6 +108,18 @@ def test_no_estimate_counts_what_was_picked(project: Project, ada: Member, eve: 
     assert (state.drawn, state.waiting) == (40, 0)
     assert not AuditObservation.objects.filter(draw__task__in=tasks).exists()
     assert picked_counts(project) == {"picked": 20, "waiting": 0, "answered": 20, "wrong": 20}
+
+
+def test_the_classifier_is_not_measured_on_what_was_picked(
+    project: Project, ada: Member, eve: Member
+) -> None:
+    picked, both = accepted(project), accepted(project)
+    drawn(both)
+    send_to_audit(tasks=[picked.pk, both.pk], by=ada)
+    for task in (picked, both):
+        audit(eve, task, "Change plan")
+    measured = {(one.source, one.metrics.n) for one in classifier_report(project)}
+    assert measured == {(AUDIT, 1)}
 
 
 def test_a_pick_neither_hastens_nor_reveals_a_draw(
