@@ -28,8 +28,19 @@ MOST_BYTES = 4_000
 OUT = " unless the host stands in WEBHOOK_INSIDE_HOSTS"
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
 # Where clouds answer who a machine is; most lie among the link-local addresses, these do not.
-_METADATA = frozenset({"100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254"})
+_METADATA = frozenset(
+    {
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:ec2::23",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    }
+)
 
 
 class OutsideError(Exception):
@@ -92,13 +103,17 @@ def _checked(host: str, port: int, *, inside: bool) -> list[Any]:
 def may_reach(address: str, *, inside: bool) -> bool:
     """May a request go to this address? Never to a link-local one, nor to where clouds tell a
     machine about itself; to private ones and this machine only where `inside`."""
-    meant = _meant(ipaddress.ip_address(address.partition("%")[0]))
+    found = ipaddress.ip_address(address.partition("%")[0])
+    meant = _meant(found)
     if meant.is_link_local or meant.is_multicast or meant.is_unspecified or str(meant) in _METADATA:
         return False
     if inside:
         return True
-    hides = isinstance(meant, ipaddress.IPv6Address) and meant.sixtofour is not None
-    return meant.is_global and not meant.is_reserved and not hides
+    if isinstance(found, ipaddress.IPv6Address):
+        hides = found.sixtofour is not None or found in _COMPATIBLE
+        if hides or found.is_site_local:
+            return False
+    return meant.is_global and not meant.is_reserved
 
 
 def _meant(address: _Address) -> _Address:
@@ -106,7 +121,9 @@ def _meant(address: _Address) -> _Address:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
-        if address in _NAT64:
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
