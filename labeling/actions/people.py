@@ -16,7 +16,17 @@ from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import Actor, record
 from labeling.actions.lease import note_seen, release
 from labeling.actions.projects import add_member, keep_an_admin
-from labeling.models import Event, Invitation, Member, Project, Role, User
+from labeling.models import (
+    Erasure,
+    Event,
+    Invitation,
+    Member,
+    Project,
+    Registration,
+    Role,
+    Snapshot,
+    User,
+)
 
 MOST_OPEN = 200
 """Open invitations of a project at a time."""
@@ -51,8 +61,7 @@ def end_membership(*, member: Member, by: Actor) -> None:
         raise Conflict(_("This person has left the project."))
     keep_an_admin(member)
     now = timezone.now()
-    pseudonym = _("Former member %(number)d") % {"number": member.pk}
-    member.left_at, member.name = now, pseudonym
+    member.left_at, member.name = now, _("Former member %(number)d") % {"number": member.pk}
     member.save(update_fields=["left_at", "name"])
     member.api_tokens.filter(revoked_at__isnull=True).update(revoked_at=now)
     for lease in member.leases.select_related("task", "member"):
@@ -66,7 +75,18 @@ def end_membership(*, member: Member, by: Actor) -> None:
         end_sessions(user=member.user)
     old, new = {"present": True}, {"present": False}
     record(member.project, by, "member_removed", member, old=old, new=new)
-    Event.objects.filter(member=member).update(actor=pseudonym)
+    _name_no_more(member)
+
+
+def _name_no_more(member: Member) -> None:
+    """Put the pseudonym in the place of the name that rows keep beside the member."""
+    for rows in (
+        Event.objects.filter(member=member),
+        Erasure.objects.filter(member=member),
+        Snapshot.objects.filter(created_by=member),
+        Registration.objects.filter(asked_by=member),
+    ):
+        rows.update(actor=member.name)
 
 
 @transaction.atomic

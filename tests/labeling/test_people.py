@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import smtplib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
+from labeling.actions.erase import erase_task
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.lease import next_task
 from labeling.actions.people import (
@@ -22,9 +24,12 @@ from labeling.actions.people import (
     invite,
     revoke_invitation,
 )
-from labeling.models import Event, Invitation, Member, Project, User
+from labeling.actions.snapshots import ask_snapshot
+from labeling.formats.selection import SelectionForm
+from labeling.models import Event, Invitation, Member, Project, Registration, User
 from tests.labeling.builders import make_member, make_project, make_user
 from tests.labeling.cast import deferred, say
+from tests.labeling.test_erase import where_it_is_said
 from tests.labeling.test_pages import client_of, page
 
 pytestmark = pytest.mark.django_db
@@ -141,6 +146,19 @@ def test_history_names_who_left_no_more_and_keeps_the_answers(
     assert ">ann<" not in html
     with pytest.raises(Conflict, match="has left"):
         end_membership(member=ann, by=ada)
+
+
+def test_no_row_names_who_left(project: Project, ada: Member) -> None:
+    """Whatever keeps who did it in words beside the member."""
+    ann = make_member(project, "admin", "ann", name="Ann Zimmermann")
+    task, snapshot = deferred(project), SelectionForm({}, project=project)
+    assert snapshot.is_valid()
+    ask_snapshot(form=snapshot, note="", by=ann)
+    erase_task(task=task, confirm=task.external_id, reason="asked", by=ann)
+    Registration.objects.create(project=project, options={}, asked_by=ann, actor=ann.name)
+    assert len(where_it_is_said(Path("none"), "Zimmermann")) > 3
+    end_membership(member=ann, by=ada)
+    assert where_it_is_said(Path("none"), "Zimmermann") == set()
 
 
 def test_who_comes_back_is_the_same_member_under_their_name(project: Project, ada: Member) -> None:
