@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from django.conf import settings
@@ -70,7 +70,10 @@ def _delete_files(project: Project) -> None:
 
 
 def _delete_embeddings(project: Project, batch: int) -> None:
-    """Vectors of the project's texts. Another project that has the same text computes it anew."""
+    """Vectors of the project's texts, and of the examples on its label cards. Another project that
+    has the same text computes it anew."""
+    for examples in project.labels.order_by().values_list("examples", flat=True):
+        _delete_vectors(text for text in examples if isinstance(text, str))
     for rows in (
         Task.objects.filter(project=project),
         SupersededText.objects.filter(task__project=project),
@@ -80,8 +83,11 @@ def _delete_embeddings(project: Project, batch: int) -> None:
             rows.filter(pk__gt=last).order_by("pk").values_list("pk", "text")[:batch]
         ):
             last = found[-1][0]
-            hashes = {rules.exact_hash(text) for _pk, text in found}
-            Embedding.objects.filter(text_hash__in=hashes).delete()
+            _delete_vectors(text for _pk, text in found)
+
+
+def _delete_vectors(texts: Iterable[str]) -> None:
+    Embedding.objects.filter(text_hash__in={rules.exact_hash(text) for text in texts}).delete()
 
 
 def _delete_rows(

@@ -61,7 +61,8 @@ def test_everything_of_it_goes_and_nothing_of_another_project(folder: Path) -> N
         (folder / "artifacts" / path).mkdir(parents=True, exist_ok=True)
     text = project.tasks.exclude(text="").first()
     assert text is not None
-    for one in (text.text, "stays"):
+    project.labels.update(examples=["on a card", {"odd": 1}])
+    for one in (text.text, "on a card", "stays"):
         Embedding.objects.create(text_hash=exact_hash(one), encoder="e", vector=b"")
     users = User.objects.count()
     archive_project(project=project, by="test")
