@@ -13,8 +13,8 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from labeling.actions.answered import begin
 from labeling.actions.projects import change_settings
-from labeling.api import once
 from labeling.api.views import projects
 from labeling.models import Answered, Event, Project, Role, Task, Upload
 from llm_worker.pipeline.sweep import sweep
@@ -132,14 +132,13 @@ def test_a_request_that_was_taken_for_dead_and_was_not_is_undone(
     admin: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ran for so long that it was sent again and done meanwhile."""
-    real = once.begin
 
-    def begin(**arguments: Any) -> Any:
-        pk = real(**arguments)
-        Answered.objects.filter(pk=pk).delete()  # the one that was sent again is through with it
+    def begun(**arguments: Any) -> Any:
+        pk = begin(**arguments)
+        Answered.objects.all().delete()  # the one that was sent again is through with it
         return pk
 
-    monkeypatch.setattr(once, "begin", begin)
+    monkeypatch.setattr("labeling.api.once.begin", begun)
     late = admin.patch(SHOP, {"name": "One"}, headers=KEY)
     assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
     assert "undone" in late.json()["error"]["message"]

@@ -20,7 +20,6 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from labeling import rules
-from labeling.actions import snapshots
 from labeling.actions.belonging import path_to_project
 from labeling.actions.erase import erase_task, finish_erasures, look_after_erasures
 from labeling.actions.erase_quotes import OF_OTHERS, text_fields, without
@@ -29,10 +28,10 @@ from labeling.actions.guidelines import write_guidelines
 from labeling.actions.ingest import ingest_predictions
 from labeling.actions.lease import next_task
 from labeling.actions.resolve import resolve
-from labeling.actions.snapshots import due_snapshots, make_snapshot
+from labeling.actions.snapshots import due_snapshots, erase_from_snapshots, make_snapshot
 from labeling.actions.uploads import keep_upload
 from labeling.formats.export import export_rows
-from labeling.formats.snapshot import path_of, snapshot_rows
+from labeling.formats.snapshot import checked_lines, path_of, snapshot_rows, write_file
 from labeling.models import (
     Annotation,
     Artifact,
@@ -380,7 +379,7 @@ def test_a_worker_that_erases_another_text_meanwhile_takes_none_of_it_back(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two jobs read the same file. Whoever ends last reads anew what the first one wrote."""
-    project, real = scene.project, snapshots.write_file
+    project, real = scene.project, write_file
     begun: list[Snapshot] = []
 
     def while_another_ends(snapshot: Snapshot, lines: Any) -> Any:
@@ -388,10 +387,10 @@ def test_a_worker_that_erases_another_text_meanwhile_takes_none_of_it_back(
         if not begun:
             begun.append(snapshot)
             other = project.tasks.get(external_id="chat/2")
-            snapshots.erase_from_snapshots(project, {other.pk}, reason="the other one")
+            erase_from_snapshots(project, {other.pk}, reason="the other one")
         return written
 
-    monkeypatch.setattr(snapshots, "write_file", while_another_ends)
+    monkeypatch.setattr("labeling.actions.snapshots.write_file", while_another_ends)
     erase(project)
     left = project.snapshots.get()
     assert [one["reason"] for one in left.rewrites] == ["the other one", "she asked for it"]
@@ -402,17 +401,17 @@ def test_a_worker_that_erases_another_text_meanwhile_takes_none_of_it_back(
 def test_a_file_that_another_worker_has_replaced_is_not_taken_for_a_damaged_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, real = scene.project, snapshots.checked_lines
+    project, real = scene.project, checked_lines
     begun: list[Snapshot] = []
 
     def once_another_ended(snapshot: Snapshot) -> Any:
         if not begun:
             begun.append(snapshot)
             other = project.tasks.get(external_id="chat/2")
-            snapshots.erase_from_snapshots(project, {other.pk}, reason="the other one")
+            erase_from_snapshots(project, {other.pk}, reason="the other one")
         return real(snapshot)
 
-    monkeypatch.setattr(snapshots, "checked_lines", once_another_ended)
+    monkeypatch.setattr("labeling.actions.snapshots.checked_lines", once_another_ended)
     erase(project)
     left = project.snapshots.get()
     assert (left.status, left.erased) == ("done", 2)
