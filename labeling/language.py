@@ -29,6 +29,8 @@ def language_of(text: str) -> str:
     The first script that makes up three in ten letters wins; one kana or Ukrainian letter in
     such a text is enough to tell Japanese from Chinese and Ukrainian from Russian.
     """
+    if text.isascii():
+        return ""
     letters = len(_LETTERS.findall(text))
     if not letters:
         return ""

@@ -11,13 +11,12 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from labeling import dispatch, rules, scores
+from labeling import dispatch, scores
 from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.events import Actor, record
 from labeling.actions.ingest_parse import BadRow, Columns, Row, columns_for, parse_items, read_id
 from labeling.actions.ingest_write import Intake, write
 from labeling.actions.taxonomy import current_taxonomy, label_names
-from labeling.language import language_given
 from labeling.models import (
     Artifact,
     BenchmarkItem,
@@ -249,7 +248,7 @@ class _Standing:
     def sort(self, row: Row, intake: Intake, *, revise: bool) -> None:
         task = self.tasks.get(row.external_id)
         if task is None:
-            intake.add_new(row, self._new_task(row))
+            intake.add_new(row)
             return
         if task.status == TaskStatus.ERASED:
             raise BadRow(
@@ -280,18 +279,6 @@ class _Standing:
         if task.pk in self.benchmark:
             raise BadRow(_("This task is part of the benchmark, so its text stays."), "text")
         intake.add_revised(row, task)
-
-    def _new_task(self, row: Row) -> Task:
-        return Task(
-            project=self.source.project,
-            external_id=row.external_id,
-            text=row.text,
-            text_hash=rules.text_hash(row.text),
-            language=language_given(row.text, row.metadata or {}),
-            metadata=row.metadata or {},
-            hidden_metadata=row.hidden_metadata or {},
-            turns=row.turns,
-        )
 
     def _same(self, vector: scores.FloatArray, standing: Prediction) -> bool:
         if standing.taxonomy_id == self.source.taxonomy.pk:

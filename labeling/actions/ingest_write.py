@@ -39,8 +39,10 @@ WRITE_BATCH = 500
 
 @dataclass(slots=True)
 class _Scored:
+    """A row with scores; `task` is None where it is new, for that is made when it is written."""
+
     row: Row
-    task: Task
+    task: Task | None
     plan: bool
 
 
@@ -48,7 +50,7 @@ class _Scored:
 class Intake:
     """The good rows of a batch, sorted by what has to be done with them."""
 
-    new: list[Task] = field(default_factory=list)
+    new: list[Row] = field(default_factory=list)
     revised: list[tuple[Row, Task]] = field(default_factory=list)
     scored: list[_Scored] = field(default_factory=list)
     metadata: list[Task] = field(default_factory=list)
@@ -69,9 +71,9 @@ class Intake:
             "unchanged": len(self.unchanged),
         }
 
-    def add_new(self, row: Row, task: Task) -> None:
-        self.new.append(task)
-        self._add_scores(row, task, plan=True)
+    def add_new(self, row: Row) -> None:
+        self.new.append(row)
+        self._add_scores(row, None, plan=True)
 
     def add_revised(self, row: Row, task: Task) -> None:
         self.revised.append((row, task))
@@ -87,7 +89,7 @@ class Intake:
         self.changed.add(task.pk)
         self._add_scores(row, task, plan=open_to_machines or in_benchmark)
 
-    def _add_scores(self, row: Row, task: Task, *, plan: bool) -> None:
+    def _add_scores(self, row: Row, task: Task | None, *, plan: bool) -> None:
         if row.scores is None:
             self.unscored += 1
         else:
@@ -131,7 +133,8 @@ def write(
     by: Actor,
 ) -> Run | None:
     """Write `intake`; returns the last run that took tasks of it. Call inside a transaction."""
-    Task.objects.bulk_create(intake.new, batch_size=WRITE_BATCH)
+    new = [_new_task(project, row) for row in intake.new]
+    Task.objects.bulk_create(new, batch_size=WRITE_BATCH)
     if intake.revised:
         _revise(project, intake.revised, by)
     if intake.metadata:
@@ -141,7 +144,8 @@ def write(
     if not intake.scored or model_version is None:
         return None
     matrix = np.stack([one.row.scores for one in intake.scored if one.row.scores is not None])
-    scored = [one.task for one in intake.scored]
+    made = {task.external_id: task for task in new}
+    scored = [one.task or made[one.row.external_id] for one in intake.scored]
     predictions = predictions_of(scored, matrix, model_version, taxonomy)
     Prediction.objects.bulk_create(predictions, batch_size=WRITE_BATCH)
     make_current([prediction.task_id for prediction in predictions], model_version)
@@ -152,6 +156,20 @@ def write(
         )
     wanted = [p for p, one in zip(predictions, intake.scored, strict=True) if one.plan]
     return plan_predictions(wanted, model_version, taxonomy, by)
+
+
+def _new_task(project: Project, row: Row) -> Task:
+    metadata = row.metadata or {}
+    return Task(
+        project=project,
+        external_id=row.external_id,
+        text=row.text,
+        text_hash=rules.text_hash(row.text),
+        language=language_given(row.text, metadata),
+        metadata=metadata,
+        hidden_metadata=row.hidden_metadata or {},
+        turns=row.turns,
+    )
 
 
 def predictions_of(
