@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         default="reject_batch",
         help="refuse the batch, or the large file, that has a mistake (default), or skip such rows",
     )
+    push.add_argument(
+        "--mapping", default="", help="the project's saved mapping of the names in the file"
+    )
     push.add_argument("--wait", action="store_true", help="until the machines are done")
     push.set_defaults(run=_push)
 
@@ -132,6 +135,7 @@ def _push(options: argparse.Namespace) -> int:
 def _pushed(client: Client, options: argparse.Namespace) -> Pushed:
     """A large file goes in as one, and the site's worker imports it; a small one goes in batches,
     whose answers come at once."""
+    choices: dict[str, Any] = {**_given(options, "mapping")}
     if options.file.is_file() and options.file.stat().st_size > AS_FILE_ABOVE:
         return client.push_file(
             options.project,
@@ -140,6 +144,7 @@ def _pushed(client: Client, options: argparse.Namespace) -> Pushed:
             on_error=options.on_error,
             score_kind=options.score_kind,
             progress=lambda rows: _tick(f"{rows} rows are through"),
+            **choices,
         )
     return client.push(
         options.project,
@@ -147,6 +152,7 @@ def _pushed(client: Client, options: argparse.Namespace) -> Pushed:
         model_version=options.model_version,
         on_error=options.on_error,
         progress=lambda sent: _tick(f"{sent} rows sent"),
+        **choices,
     )
 
 

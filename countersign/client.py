@@ -143,6 +143,7 @@ class Client:
         *,
         model_version: str,
         labels: Sequence[str] | None = None,
+        mapping: str = "",
         on_error: str = "reject_batch",
         on_changed_text: str = "error",
         batch: int = BATCH_ROWS,
@@ -153,8 +154,9 @@ class Client:
         work on them ends.
 
         A row has `external_id`, `text`, and `logits` or `probabilities` (a list or array in the
-        order of `labels`, or an object of label and number). With `on_error="skip_row"` rows with
-        a mistake are left out and listed; otherwise the first batch that has one raises
+        order of `labels`, or an object of label and number). `mapping` names a mapping that the
+        project has saved, from the names in the rows to its labels. With `on_error="skip_row"` rows
+        with a mistake are left out and listed; otherwise the first batch that has one raises
         `RefusedError`, whose details count rows from the first one sent. What was sent before
         stays; sending all of it again is harmless.
         """
@@ -167,6 +169,8 @@ class Client:
         }
         if labels is not None:
             head["labels"] = list(labels)
+        if mapping:
+            head["mapping"] = mapping
         for items in batches(rows, batch):
             body = f'{json.dumps(head)[:-1]}, "items": [{",".join(items)}]}}'
             try:
@@ -205,10 +209,10 @@ class Client:
         """Send a file of predictions as it is (.jsonl, .ndjson, .csv), wait until the site's worker
         has imported it, and close its runs. For files of any size; memory holds a block of it.
 
-        `choices` as in the API: on_error, on_changed_text, score_kind. With `on_error="skip_row"`
-        rows with a mistake are left out; otherwise nothing of a file that has one is stored, and
-        `RefusedError` lists the first thousand. Raises `StillRunningError` after `timeout` seconds,
-        while the site goes on.
+        `choices` as in the API: on_error, on_changed_text, score_kind, mapping. With
+        `on_error="skip_row"` rows with a mistake are left out; otherwise nothing of a file that has
+        one is stored, and `RefusedError` lists the first thousand. Raises `StillRunningError` after
+        `timeout` seconds, while the site goes on.
         """
         job = send_file(self, project, file, {"model_version": model_version, **choices})
         done = wait_for(self, project, job, every=POLL_SECONDS, timeout=timeout, progress=progress)

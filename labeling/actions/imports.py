@@ -11,7 +11,7 @@ import datetime
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +32,8 @@ from labeling.actions.ingest import (
     open_source,
 )
 from labeling.actions.ingest_file import check_file, chunks
+from labeling.actions.ingest_parse import OutsideNames
+from labeling.actions.mappings import outside_names
 from labeling.actions.uploads import drop_file, path_of
 from labeling.formats.mapping import ColumnMap, read_mapped
 from labeling.formats.predictions import read_predictions
@@ -48,8 +50,8 @@ TURN_SECONDS = 30.0
 @dataclass(frozen=True)
 class Options:
     """How a file of predictions is read. `labels` is the order of plain lists of scores, `columns`
-    a map of columns (`formats.mapping`) where the file has not those of the contract, `names` a
-    label mapping as it stood when the import was asked for."""
+    a map of columns (`formats.mapping`) where the file has not those of the contract, `names` those
+    of the saved `mapping` as it stood when the import was asked for."""
 
     model_version: str
     on_error: OnError = "reject_batch"
@@ -59,6 +61,12 @@ class Options:
     columns: ColumnMap | None = None
     names: Mapping[str, int] | None = None
     mapping: str = ""
+
+    def with_mapping(self, project: Project, mapping: str) -> Options:
+        """These, with the names of a saved mapping of the project; ActionRefused where it has no
+        such one."""
+        found = outside_names(project, mapping)
+        return self if found is None else replace(self, mapping=mapping, names=found.labels)
 
     def stored(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,7 +83,8 @@ class Options:
         return cls(**kept)
 
     def against(self, project: Project) -> Against:
-        return Against(project, self.model_version, labels=self.labels, names=self.names)
+        names = OutsideNames(self.mapping, self.names) if self.names else None
+        return Against(project, self.model_version, labels=self.labels, names=names)
 
 
 class _Lost(Exception):
@@ -105,7 +114,8 @@ def start_import(*, upload: Upload, options: Options, by: Actor) -> Upload:
         kept = Upload.objects.filter(pk=upload.pk, status=Upload.Status.KEPT)
         if not kept.update(status=Upload.Status.WAITING, options=options.stored()):
             raise Conflict(_("The import of this file was started before."))
-        record(project, by, "import_asked", upload, new={"model_version": options.model_version})
+        asked = {"model_version": options.model_version, "mapping": options.mapping}
+        record(project, by, "import_asked", upload, new={k: v for k, v in asked.items() if v})
         dispatch.import_upload(upload.pk)
     upload.refresh_from_db()
     return upload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,8 +14,17 @@ from django.utils.translation import ngettext
 from labeling import dispatch, scores
 from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.events import Actor, record
-from labeling.actions.ingest_parse import BadRow, Columns, Row, columns_for, parse_items, read_id
+from labeling.actions.ingest_parse import (
+    BadRow,
+    Columns,
+    OutsideNames,
+    Row,
+    columns_for,
+    parse_items,
+    read_id,
+)
 from labeling.actions.ingest_write import Intake, write
+from labeling.actions.mappings import names_today, outside_names
 from labeling.actions.taxonomy import current_taxonomy, label_names
 from labeling.models import (
     Artifact,
@@ -49,12 +58,12 @@ class IngestReport:
 @dataclass(frozen=True)
 class Against:
     """Whose predictions a batch holds. `labels` is the order of plain lists of scores (default: the
-    taxonomy's), `names` words for labels, by id, that come before the project's own."""
+    taxonomy's), `names` those of a saved mapping, which come before the project's own."""
 
     project: Project
     model_version: str
     labels: Sequence[str] | None = None
-    names: Mapping[str, int] | None = None
+    names: OutsideNames | None = None
 
 
 @dataclass
@@ -84,7 +93,7 @@ def ingest_predictions(
     model_version: str,
     items: Sequence[object],
     labels: Sequence[str] | None = None,
-    names: Mapping[str, int] | None = None,
+    mapping: str = "",
     on_error: OnError = "reject_batch",
     on_changed_text: OnChangedText = "error",
     by: Actor,
@@ -94,12 +103,13 @@ def ingest_predictions(
     Items are mappings of `external_id`, `text`, at most one of `logits` and `probabilities` (a list
     in the order of `labels`, by default the taxonomy's, or an object of label and number), and
     optionally `metadata`, `hidden_metadata`, `turns`. Sending the same batch again changes nothing.
-    `names` are the sender's own words for labels, by id; they come before the project's.
+    `mapping` names a saved mapping; what it does not know is read as the project's own names.
 
     Raises ActionRefused with one Detail a bad row where `on_error` is "reject_batch"; then nothing
     is stored. With "skip_row" the good rows are kept and the report lists the bad ones.
     """
     with transaction.atomic():
+        names = outside_names(project, mapping)
         source = open_source(Against(project, model_version, labels, names))
         return _ingest(source, items, 0, on_error, on_changed_text, by)
 
@@ -146,8 +156,9 @@ def open_source(against: Against, *, lock: bool = True) -> Source:
         taxonomy=taxonomy,
         columns=columns_for(
             taxonomy.label_ids,
-            {**label_names(project), **(against.names or {})},
+            label_names(project),
             against.labels,
+            names_today(project, against.names) if against.names else None,
         ),
         name=name,
         model_version=standing,
@@ -178,6 +189,8 @@ def _ingest(
     run = write(intake, source.project, source.model_version, source.taxonomy, by=by)
     if intake.anything:
         counts = intake.counts() | {"errors": len(errors), "model_version": source.name}
+        if source.columns.outside is not None:
+            counts["mapping"] = source.columns.outside.mapping
         record(source.project, by, "predictions_ingested", run or source.project, new=counts)
     if run is not None:
         dispatch.nudge(Stage.RERANK)

@@ -22,6 +22,7 @@ from labeling.actions.ingest import (
     open_source,
     refusal,
 )
+from labeling.actions.mappings import outside_names
 from labeling.models import Project, Run
 
 ERRORS_KEPT = 1000
@@ -55,6 +56,7 @@ def ingest_file(
     read: Callable[[], Iterator[object]],
     on_error: OnError = "reject_batch",
     on_changed_text: OnChangedText = "error",
+    mapping: str = "",
     by: Actor,
     chunk: int = 1000,
     progress: Callable[[str, int], None] = lambda stage, rows: None,
@@ -64,10 +66,11 @@ def ingest_file(
     `read` opens the items anew each time. With "reject_batch" every row is checked before the first
     is written (ActionRefused then lists up to a thousand mistakes); 8 bytes a row are kept to find
     an external_id that stands there twice. What changes in the database between the two passes
-    shows up as row errors. `progress` is told what is done with the rows, and the rows so far.
+    shows up as row errors. `mapping` names a saved mapping. `progress` is told what is done with
+    the rows, and the rows so far.
     """
     report = FileReport()
-    against = Against(project, model_version)
+    against = Against(project, model_version, names=outside_names(project, mapping))
     if on_error == "reject_batch":
         found = check_file(
             against=against,

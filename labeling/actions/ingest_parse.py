@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,13 +42,24 @@ class BadRow(Exception):
 
 
 @dataclass(frozen=True)
+class OutsideNames:
+    """Ids of labels by what an outside system calls them, from the saved mapping `mapping`;
+    `retired` are names of it whose label is no more."""
+
+    mapping: str
+    labels: Mapping[str, int]
+    retired: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Columns:
     """Where scores go: `position` by any name of a label, in a vector of `size` labels; a plain
-    list of scores goes to `order`."""
+    list of scores goes to `order`. `outside` are the names that came before the project's own."""
 
     position: Mapping[str, int]
     size: int
     order: NDArray[np.intp]
+    outside: OutsideNames | None = None
 
 
 @dataclass(slots=True)
@@ -66,16 +77,25 @@ class Row:
 
 
 def columns_for(
-    label_ids: Sequence[int], names: Mapping[str, int], labels: object | None
+    label_ids: Sequence[int],
+    names: Mapping[str, int],
+    labels: object | None,
+    outside: OutsideNames | None = None,
 ) -> Columns:
     """The columns of a batch whose lists follow `labels` (default: all labels, in taxonomy order).
+    Names of `outside` come before `names`, those whose label is no more among them.
 
     Raises ActionRefused naming every label that is unknown or stands there twice.
     """
     place = {label_id: position for position, label_id in enumerate(label_ids)}
-    position = {name: place[label_id] for name, label_id in names.items() if label_id in place}
+    known = dict(names)
+    if outside is not None:
+        known |= outside.labels
+        known = {name: pk for name, pk in known.items() if name not in outside.retired}
+    position = {name: place[label_id] for name, label_id in known.items() if label_id in place}
+    columns = Columns(position, len(label_ids), np.arange(len(label_ids)), outside)
     if labels is None:
-        return Columns(position, len(label_ids), np.arange(len(label_ids)))
+        return columns
     if not isinstance(labels, Sequence) or isinstance(labels, (str, bytes)) or not labels:
         raise ActionRefused(_("“labels” is a list of label names."), [])
     order: list[int] = []
@@ -83,14 +103,14 @@ def columns_for(
     for index, name in enumerate(labels):
         found = position.get(name) if isinstance(name, str) else None
         if found is None:
-            problems.append(Detail(_unknown_label(name), "labels", index))
+            problems.append(Detail(_unknown_label(name, columns), "labels", index))
         elif found in order:
             problems.append(Detail(_label_twice(name), "labels", index))
         else:
             order.append(found)
     if problems:
         raise ActionRefused(_("The order of the scores has mistakes."), problems)
-    return Columns(position, len(label_ids), np.asarray(order, dtype=np.intp))
+    return replace(columns, order=np.asarray(order, dtype=np.intp))
 
 
 def parse_items(
@@ -258,7 +278,7 @@ def _places(raw: Mapping[Any, object], columns: Columns, kind: str) -> list[int]
     for name in raw:
         place = columns.position.get(name)
         if place is None:
-            raise BadRow(_unknown_label(name), kind)
+            raise BadRow(_unknown_label(name, columns), kind)
         places.append(place)
     if len(set(places)) < len(places):
         twice = next(
@@ -296,8 +316,17 @@ def _check_probabilities(numbers: NDArray[np.float64], *, whole: bool) -> None:
         )
 
 
-def _unknown_label(name: object) -> str:
-    return _("The project has no label “%(name)s”.") % {"name": str(name)[:MAX_ID]}
+def _unknown_label(name: object, columns: Columns) -> str:
+    words = {"name": str(name)[:MAX_ID]}
+    if columns.outside is None:
+        return _("The project has no label “%(name)s”.") % words
+    words["mapping"] = columns.outside.mapping
+    if name in columns.outside.retired:
+        return (
+            _("The label that the mapping “%(mapping)s” gives to “%(name)s” was retired or split.")
+            % words
+        )
+    return _("Neither the mapping “%(mapping)s” nor the project has a label “%(name)s”.") % words
 
 
 def _label_twice(name: object) -> str:

@@ -37,9 +37,11 @@ from labeling.models import (
     Invitation,
     Label,
     LabelAlias,
+    LabelMapping,
     Lease,
     LedgerRow,
     MachineSeen,
+    MappedName,
     ModelVersion,
     Note,
     Notice,
@@ -82,6 +84,24 @@ RUN = "run__project"
 # Label sets, texts and what comes in with them.
 look_at(Label, "project", "key", "name", "retired_at", related=["project"], search=["key", "name"])
 look_at(LabelAlias, "project", "name", "label", related=["project", "label"], search=["name"])
+look_at(
+    LabelMapping,
+    "project",
+    "name",
+    "changed_at",
+    "changed_by",
+    related=["project", "changed_by"],
+    search=["name"],
+)
+look_at(
+    MappedName,
+    "mapping",
+    "name",
+    "label",
+    project="mapping__project",
+    related=["mapping", "label"],
+    search=["name"],
+)
 look_at(TaxonomyVersion, "project", "number", "created_by", related=["project", "created_by"])
 look_at(
     Task,

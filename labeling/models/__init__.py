@@ -29,6 +29,7 @@ from labeling.models.event import Event
 from labeling.models.guideline import GuidelinesRead, GuidelineVersion
 from labeling.models.invitation import Invitation
 from labeling.models.label import Label, LabelAlias, TaxonomyVersion
+from labeling.models.mapping import LabelMapping, MappedName
 from labeling.models.mark import Flag, Skip, SkipReason
 from labeling.models.note import Note
 from labeling.models.onboarding import OnboardingItem, OnboardingRound, OnboardingText
@@ -108,10 +109,12 @@ __all__ = [
     "Invitation",
     "Label",
     "LabelAlias",
+    "LabelMapping",
     "LanguageQueues",
     "Lease",
     "LedgerRow",
     "MachineSeen",
+    "MappedName",
     "Member",
     "ModelVersion",
     "Note",

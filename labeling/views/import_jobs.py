@@ -41,6 +41,7 @@ def job(request: PageRequest, upload_id: int) -> HttpResponse:
         "every": BUSY_SECONDS if found.is_open else 0,
         "errors": list(found.refused_rows.order_by("row")[:ERRORS_SHOWN]),
         "model_version": found.options.get("model_version", ""),
+        "mapping": found.options.get("mapping", ""),
     }
     template = "labeling/import_job.html#progress" if request.htmx else "labeling/import_job.html"
     return render(request, template, shell(request, "manage", **content))

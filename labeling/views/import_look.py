@@ -12,6 +12,7 @@ from labeling.actions.documents import check_documents
 from labeling.actions.errors import Detail
 from labeling.actions.ingest import Against
 from labeling.actions.ingest_file import check_file
+from labeling.actions.mappings import outside_names
 from labeling.formats.mapping import ColumnMap, read_documents_mapped, read_mapped
 from labeling.models import Project
 
@@ -41,12 +42,13 @@ class Look:
 
 
 def look_at_predictions(
-    project: Project, model_version: str, path: Path, columns: ColumnMap
+    project: Project, model_version: str, path: Path, columns: ColumnMap, *, mapping: str = ""
 ) -> Look:
     def read() -> Iterator[object]:
         return itertools.islice(read_mapped(path, columns), LOOKED_AT)
 
-    found = check_file(against=Against(project, model_version), read=read)
+    against = Against(project, model_version, names=outside_names(project, mapping))
+    found = check_file(against=against, read=read)
     rest = read_mapped(path, columns, skip=LOOKED_AT) if found.rows >= LOOKED_AT else iter(())
     return Look(
         rows=_first(read, found.errors, _prediction),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from labeling.actions.taxonomy import label_names
 from labeling.formats.mapping import ColumnMap, columns_of, kind_of
-from labeling.models import ScoreKind, Upload
+from labeling.models import MappedName, ScoreKind, Upload
 
 NONE, BY_LABEL, AS_JSON, BEST = "none", "by_label", "json", "best"
 GUESSES: Mapping[str, Sequence[str]] = {
@@ -73,6 +73,11 @@ class PredictionMapForm(MapForm):
         label=gettext_lazy("Model version"),
         help_text=gettext_lazy("What the classifier is called that gave the scores."),
     )
+    mapping = forms.ChoiceField(
+        required=False,
+        label=gettext_lazy("Label mapping"),
+        help_text=gettext_lazy("From the names in the file to labels of the project."),
+    )
     text = _column(gettext_lazy("Text"), required=True)
     id = _column(
         gettext_lazy("Identifier"),
@@ -103,13 +108,29 @@ class PredictionMapForm(MapForm):
     )
 
     def __init__(self, upload: Upload, path: Path, given: Mapping[str, Any]) -> None:
-        names = label_names(upload.project)
+        mappings = list(upload.project.mappings.values_list("name", flat=True))
         self.stem = Path(upload.name).stem
-        self.by_label = tuple(name for name in columns_of(path) if name in names)
+        self.by_label = self._label_columns(upload, path, given.get("mapping", ""))
         super().__init__(upload, path, given)
+        mapping = self.fields["mapping"]
+        assert isinstance(mapping, forms.ChoiceField)
+        mapping.choices = [("", "–"), *((name, name) for name in mappings)]
+        if not mappings:
+            del self.fields["mapping"]
         field = self.fields["metadata"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = [(name, name[:80]) for name in self.found if name not in self.by_label]
+
+    @staticmethod
+    def _label_columns(upload: Upload, path: Path, mapping: str) -> tuple[str, ...]:
+        """Columns named like a label, as the project or a mapping of it calls them."""
+        names = set(label_names(upload.project))
+        names |= set(
+            MappedName.objects.filter(
+                mapping__project=upload.project, mapping__name=mapping
+            ).values_list("name", flat=True)
+        )
+        return tuple(name for name in columns_of(path) if name in names)
 
     def guess(self, upload: Upload) -> dict[str, Any]:
         guessed = super().guess(upload)

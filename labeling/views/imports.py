@@ -147,8 +147,13 @@ def look(request: PageRequest, upload_id: int) -> HttpResponse:
 def _look_at(request: PageRequest, form: Filled) -> Look:
     if isinstance(form, DocumentMapForm):
         return look_at_documents(form.path, form.columns())
-    version = form.cleaned_data["model_version"]
-    return look_at_predictions(request.project, version, form.path, form.columns())
+    return look_at_predictions(
+        request.project,
+        form.cleaned_data["model_version"],
+        form.path,
+        form.columns(),
+        mapping=form.cleaned_data.get("mapping", ""),
+    )
 
 
 def _store(request: PageRequest, upload: Upload, form: Filled, seen: Look) -> HttpResponse:
@@ -171,6 +176,7 @@ def _store(request: PageRequest, upload: Upload, form: Filled, seen: Look) -> Ht
     options = Options(
         model_version=form.cleaned_data["model_version"], on_error=on_error, columns=form.columns()
     )
+    options = options.with_mapping(request.project, form.cleaned_data.get("mapping", ""))
     start_import(upload=upload, options=options, by=request.member)
     return redirect("labeling:import_job", slug, upload.pk)
 

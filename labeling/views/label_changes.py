@@ -20,7 +20,8 @@ from labeling.actions.relabel import effects, merge_labels, split_label
 from labeling.actions.taxonomy import LabelSpec, compare_labels, current_specs, current_taxonomy
 from labeling.models import Label, TaxonomyVersion
 from labeling.views.label_set import change_set
-from labeling.views.labels_form import LabelsForm, LabelsRefused, labels_of, put_back
+from labeling.views.labels_form import LabelsForm, as_text, labels_of
+from labeling.views.pasted import PastedRefused, put_back
 from labeling.views.shell import PageRequest, shell
 
 
@@ -115,11 +116,11 @@ def _read(form: forms.Form) -> list[LabelSpec]:
     """The labels of the form; what is wrong with them becomes its error."""
     try:
         specs = labels_of(form)
-    except LabelsRefused as refused:
-        for problem in [refused.message, *(one.message for one in refused.details[:10])]:
+    except PastedRefused as refused:
+        for problem in refused.sentences():
             form.add_error(None, problem)
         return []
-    put_back(form, specs)  # a file cannot be sent back
+    put_back(form, as_text(specs))
     return specs
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 
 from django import forms
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from labeling.actions.errors import ActionRefused, Detail
 from labeling.actions.taxonomy import LabelSpec, parse_labels
 from labeling.formats.labels import SUFFIXES, read_labels
-from labeling.formats.records import FileRefused
-from labeling.views.uploads import on_disk, on_disk_as
-
-MAX_LABELS_BYTES = 5 * 1024 * 1024
+from labeling.views.pasted import read_pasted
 
 
 class LabelsForm(forms.Form):
@@ -37,32 +32,9 @@ class LabelsForm(forms.Form):
     )
 
 
-class LabelsRefused(Exception):
-    """Labels that cannot be read, with every problem."""
-
-    def __init__(self, message: str, details: list[Detail]) -> None:
-        super().__init__(message)
-        self.message, self.details = message, details
-
-
 def labels_of(form: forms.Form) -> list[LabelSpec]:
-    """The labels of a form with `labels` and `file`, or LabelsRefused."""
-    upload, pasted = form.cleaned_data.get("file"), str(form.cleaned_data.get("labels") or "")
-    try:
-        if upload is not None:
-            with on_disk(upload, SUFFIXES, MAX_LABELS_BYTES) as path:
-                raw = read_labels(path)
-        elif pasted.strip():
-            kind = ".json" if pasted.lstrip()[:1] in "[{" else ".txt"
-            with on_disk_as(pasted.encode(), _("labels") + kind) as path:
-                raw = read_labels(path)
-        else:
-            raise LabelsRefused(_("Paste labels or choose a file with them."), [])
-        return parse_labels(raw)
-    except FileRefused as refused:
-        raise LabelsRefused(str(refused), []) from refused
-    except ActionRefused as refused:
-        raise LabelsRefused(refused.message, refused.details) from refused
+    """The labels of a form with `labels` and `file`, or PastedRefused."""
+    return read_pasted(form, SUFFIXES, ".txt", lambda path: parse_labels(read_labels(path)))
 
 
 def as_text(specs: list[LabelSpec]) -> str:
@@ -70,9 +42,3 @@ def as_text(specs: list[LabelSpec]) -> str:
     if all(spec == LabelSpec(key="_".join(spec.name.split()), name=spec.name) for spec in specs):
         return "\n".join(spec.name for spec in specs)
     return json.dumps([vars(spec) for spec in specs], ensure_ascii=False, indent=1)
-
-
-def put_back(form: forms.Form, specs: list[LabelSpec]) -> None:
-    """Show the labels that were read in the place of what was pasted or uploaded."""
-    sent = {name: form.data[name] for name in form.data}
-    form.data = sent | {"labels": as_text(specs)}

@@ -17,7 +17,8 @@ from labeling.actions.errors import ActionRefused
 from labeling.actions.projects import create_project
 from labeling.actions.taxonomy import LabelSpec
 from labeling.models import Project, User
-from labeling.views.labels_form import LabelsForm, LabelsRefused, labels_of, put_back
+from labeling.views.labels_form import LabelsForm, as_text, labels_of
+from labeling.views.pasted import PastedRefused, put_back
 
 SHOWN = 12
 
@@ -57,7 +58,7 @@ def new_project(request: HttpRequest) -> HttpResponse:
     valid = form.is_valid()
     try:
         specs = labels_of(form)
-    except LabelsRefused as refused:
+    except PastedRefused as refused:
         return _shown(request, form, refused=refused, status=422)
     if not valid:
         return _shown(request, form, specs=specs, status=422)
@@ -81,11 +82,11 @@ def _shown(
     form: NewProjectForm,
     *,
     specs: list[LabelSpec] | None = None,
-    refused: LabelsRefused | None = None,
+    refused: PastedRefused | None = None,
     status: int = 200,
 ) -> HttpResponse:
     if specs is not None:  # a file cannot be sent back, so what was read takes its place
-        put_back(form, specs)
+        put_back(form, as_text(specs))
     content: dict[str, Any] = {
         "form": form,
         "specs": (specs or [])[:SHOWN],

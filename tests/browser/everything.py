@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from labeling.actions.guidelines import write_guidelines
 from labeling.actions.lease import next_task
+from labeling.actions.mappings import make_mapping
 from labeling.actions.monitor import check_policies
 from labeling.actions.onboarding import begin
 from labeling.actions.onboarding_texts import choose_text
@@ -26,6 +27,7 @@ from labeling.models import (
     Delivery,
     Document,
     Flag,
+    Label,
     Member,
     OnboardingItem,
     Policy,
@@ -73,7 +75,7 @@ OF_REGULARS = frozenset({"own", "annotate", "history", "change", "guidelines", "
 BARE = """
   overview annotate bulk guidelines edit_guidelines guideline_versions history adjudicate quality
   classifier benchmark audit export import settings runs marks tasks assignments people label_set
-  add_label import_labels own snapshots new_snapshot onboarding_texts webhooks
+  add_label import_labels own snapshots new_snapshot onboarding_texts webhooks mappings
 """
 """Pages of a project whose address names nothing else."""
 WORDY = "My phone does not find the card since the update; I tried both slots and another phone. "
@@ -141,6 +143,7 @@ def make_everything() -> Everything:
             "import_job": ("admin", _import(project, admin, scene.run)),
             "invitation": ("", _invitation(project, admin)),
             "snapshot_changes": ("admin", _changes(project)),
+            "mapping": ("admin", _mapping(project, admin)),
             "webhook": ("admin", reverse("labeling:webhook", args=(project.slug, webhook.pk))),
         },
     )
@@ -312,6 +315,18 @@ def _keep_snapshots(project: Project, admin: Member) -> None:
     rewrite |= {"old_sha256": "0" * 64, "sha256": made.sha256}
     Snapshot.objects.filter(pk=made.pk).update(rewrites=[rewrite], erased=1)
     ask_snapshot(form=form, note="", by=admin)
+
+
+def _mapping(project: Project, admin: Member) -> str:
+    """The address of a mapping, one of whose labels was retired."""
+    one, two, *_ = NAMES
+    pairs = [("CARD/01", one), ("Тариф 2", two), ("OLD", one)]
+    made = make_mapping(project=project, name="crm", pairs=pairs, by=admin)
+    gone = Label.objects.create(
+        project=project, key="gone", name="gone since", retired_at=timezone.now()
+    )
+    made.names.filter(name="OLD").update(label=gone)
+    return reverse("labeling:mapping", args=(project.slug, made.name))
 
 
 def _webhook(project: Project, admin: Member) -> Webhook:

@@ -22,6 +22,7 @@ from countersign import Client, ClientError, RefusedError, SignedOutError, Still
 from countersign.__main__ import main
 from countersign.errors import FileError, UnreachableError
 from labeling.actions.imports import due_imports, work_on_import
+from labeling.actions.mappings import make_mapping
 from labeling.actions.projects import create_token
 from labeling.actions.snapshots import due_snapshots, make_snapshot
 from labeling.models import ApiToken, Prediction, Project, Role, Run, Scope, Task, Upload
@@ -180,6 +181,29 @@ def test_a_file_is_pushed_and_pulled_from_the_terminal(
     assert main(["pull", "shop", "-o", str(out), "--format", "csv"]) == 0
     assert out.read_text().startswith("external_id,")
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_names_of_another_system_are_pushed_under_a_mapping(
+    signed_in: Path,
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    as_file: bool,
+) -> None:
+    make_mapping(project=project, name="crm", pairs=[("X-1", "a"), ("X-2", "b")], by="test")
+    monkeypatch.setattr("countersign.client.POLL_SECONDS", 0.05)
+    if as_file:
+        monkeypatch.setattr("countersign.__main__.AS_FILE_ABOVE", 0)
+    file = tmp_path / "scores.csv"
+    file.write_text("external_id,text,X-1,X-2,c\n1,first,0.5,1.5,0\n")
+    line = ["push", "shop", str(file), "--model-version", "m1", "--mapping"]
+    with a_worker():
+        assert main([*line, "crm"]) == 0
+    assert Prediction.objects.get().label.name == "b"
+    assert main([*line, "none"]) == 1
+    assert "has no label mapping “none”. It has: crm." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ CONTRACT = {
     "/projects/{slug}/erasures/": {"get", "post"},
     "/projects/{slug}/export/": {"get"},
     "/projects/{slug}/next/": {"get"},
+    "/projects/{slug}/mappings/": {"get", "post"},
+    "/projects/{slug}/mappings/{name}/": {"delete", "get", "put"},
     "/projects/{slug}/webhooks/": {"get", "post"},
     "/projects/{slug}/webhooks/{id}/": {"delete", "get", "patch"},
     "/projects/{slug}/webhooks/{id}/deliveries/": {"get"},
@@ -136,7 +138,7 @@ def test_schema_and_pages_are_served(client: Client) -> None:
 def test_a_method_that_an_address_does_not_answer_is_405_for_everybody(path: str) -> None:
     project = make_project()
     admin = client_as(project, Role.ADMIN)
-    values = {"slug": "shop", "id": 1, "version": 1, "number": 1, "external_id": "x"}
+    values = {"slug": "shop", "id": 1, "version": 1, "number": 1, "external_id": "x", "name": "x"}
     url = f"/api/v1{path.format(**values)}"
     for client in (admin, APIClient()):
         for method in {"get", "post", "put", "patch", "delete"} - CONTRACT[path]:

@@ -47,8 +47,10 @@ from labeling.models import (
     Invitation,
     Label,
     LabelAlias,
+    LabelMapping,
     Lease,
     MachineSeen,
+    MappedName,
     Member,
     Note,
     Notice,
@@ -268,6 +270,14 @@ def webhook(**fields: Any) -> Callable[[Cast], Webhook]:
     return case
 
 
+def mapping(*, make: bool = False) -> Callable[[Cast], LabelMapping]:
+    def case(cast: Cast) -> LabelMapping:
+        known = None if make else cast.project.mappings.first()
+        return known or LabelMapping.objects.create(project=cast.project, name="crm")
+
+    return case
+
+
 def notice(**fields: Any) -> Callable[[Cast], object]:
     return lambda cast: Notice.objects.create(webhook=webhook()(cast), object_id=1, **fields)
 
@@ -455,6 +465,11 @@ CASES: list[Case] = [
     (
         "label_alias_once_per_project",
         twice(lambda c: LabelAlias.objects.create(project=c.project, name="old", label=c.label)),
+    ),
+    ("mapping_once_per_project", twice(mapping(make=True))),
+    (
+        "mapped_name_once",
+        twice(lambda c: MappedName.objects.create(mapping=mapping()(c), name="X", label=c.label)),
     ),
     (
         "taxonomy_number_once",

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from labeling.api.base import StrictSerializer
+from labeling.api.serializers.mappings import MAPPING_HELP
 from labeling.models import RefusedRow, ScoreKind, Upload
 
 
@@ -37,6 +38,7 @@ class ImportQuerySerializer(StrictSerializer):
         help_text="The order of lists of scores, the parameter named once for each label; "
         "default: the order of the project's labels.",
     )
+    mapping = serializers.CharField(required=False, max_length=64, help_text=MAPPING_HELP)
     name = serializers.CharField(
         max_length=200, required=False, help_text="What the file is called in sentences."
     )
@@ -49,6 +51,7 @@ class ImportSerializer(serializers.ModelSerializer[Upload]):
     by = serializers.CharField(source="member.name")
     model_version = serializers.SerializerMethodField()
     on_error = serializers.SerializerMethodField()
+    mapping = serializers.SerializerMethodField()
     runs = serializers.ListField(child=serializers.IntegerField())
 
     class Meta:
@@ -61,6 +64,7 @@ class ImportSerializer(serializers.ModelSerializer[Upload]):
             "said",
             "model_version",
             "on_error",
+            "mapping",
             "by",
             "rows_checked",
             "rows_read",
@@ -78,6 +82,9 @@ class ImportSerializer(serializers.ModelSerializer[Upload]):
 
     def get_on_error(self, upload: Upload) -> str:
         return str(upload.options.get("on_error", ""))
+
+    def get_mapping(self, upload: Upload) -> str:
+        return str(upload.options.get("mapping", ""))
 
 
 class ErrorsQuerySerializer(StrictSerializer):
@@ -100,6 +107,7 @@ EXAMPLE: dict[str, Any] = {
     "said": "",
     "model_version": "intents-7",
     "on_error": "skip_row",
+    "mapping": "crm",
     "by": "ida",
     "rows_checked": 0,
     "rows_read": 41000,

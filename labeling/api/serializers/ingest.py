@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from labeling.api.base import StrictSerializer, items_of
 from labeling.api.schema import ErrorDetailSerializer
+from labeling.api.serializers.mappings import MAPPING_HELP
 from labeling.models import Document, Part, Question, Sampling
 
 
@@ -61,6 +62,7 @@ class PredictionsSerializer(StrictSerializer):
         required=False,
         help_text="The order of the scores; default: the order of the project's labels.",
     )
+    mapping = serializers.CharField(required=False, max_length=64, help_text=MAPPING_HELP)
     on_error = serializers.ChoiceField(["reject_batch", "skip_row"], default="reject_batch")
     on_changed_text = serializers.ChoiceField(
         ["error", "revise"],

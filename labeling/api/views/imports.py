@@ -102,7 +102,8 @@ class ImportsView(ProjectEndpoint):
         query.is_valid(raise_exception=True)
         wanted = dict(query.validated_data)
         name = _name(request, wanted.pop("name", ""))
-        options = Options(**wanted)
+        mapping = wanted.pop("mapping", "")
+        options = Options(**wanted).with_mapping(self.project, mapping)
         may_start(self.project, options)
         digest = hashlib.sha256()
         try:

@@ -50,6 +50,11 @@ class Command(WordedCommand):
             help=_("what a CSV's label columns hold (default: seen from its first row)"),
         )
         parser.add_argument(
+            "--mapping",
+            default="",
+            help=_("the saved mapping of the names that stand in the file to labels"),
+        )
+        parser.add_argument(
             "--raw", action="store_true", help=_("leave apostrophes in front of CSV cells alone")
         )
 
@@ -62,6 +67,7 @@ class Command(WordedCommand):
         on_error: OnError,
         on_changed_text: OnChangedText,
         score_kind: str | None,
+        mapping: str,
         raw: bool,
         **options: Any,
     ) -> None:
@@ -83,6 +89,7 @@ class Command(WordedCommand):
                 read=read,
                 on_error=on_error,
                 on_changed_text=on_changed_text,
+                mapping=mapping,
                 by="command line",
                 progress=lambda what, rows: progress(what, rows, 0),
             )
