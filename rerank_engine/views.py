@@ -46,8 +46,9 @@ def neighbours_view(
 ) -> NDArray[np.float64]:
     """Log share of each label in the votes of the k nearest labeled texts, shape (n, C).
 
-    A neighbour votes with exp(20 (cosine - 1)), so that near ones count more. Raises
-    ScoresError.
+    A neighbour votes with exp(20 (cosine - 1)), so that near ones count more. Vectors (n, d) and
+    (m, d) are of length 1, as encoders give them: to normalise m examples again for each batch
+    would take longer than to search them. Raises ScoresError.
     """
     codes = np.asarray(example_codes)
     if not len(codes) or len(codes) != len(example_vectors):
@@ -56,7 +57,7 @@ def neighbours_view(
     votes = np.full((len(text_vectors), n_labels), PRIOR_VOTES / n_labels)
     for start in range(0, len(text_vectors), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        near = cosines(text_vectors[rows], example_vectors)
+        near = text_vectors[rows] @ example_vectors.T
         best = np.argpartition(-near, take - 1, axis=1)[:, :take]
         weight = np.exp(VOTE_SCALE * (np.take_along_axis(near, best, axis=1) - 1.0))
         place = np.arange(len(near))[:, None] * n_labels + codes[best]
