@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NoReturn, Self
-
-import httpx2
+from typing import Any, BinaryIO, Self
 
 from countersign.batches import Pushed, Row, RowError, batches
-from countersign.errors import (
-    ClientError,
-    RefusedError,
-    SignedOutError,
-    StillRunningError,
-    UnreachableError,
-)
+from countersign.connection import Connection
+from countersign.errors import ClientError, RefusedError, StillRunningError
 from countersign.imports import send_file, wait_for
 
 BATCH_ROWS = 500
 TRIES = 5
-PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 POLL_SECONDS = 2.0
-# Answers that say "not now": the request is sent again, and that is safe, for sending predictions
-# or closing a run twice changes nothing.
-_LATER = frozenset({429, 502, 503, 504})
-
 Progress = Callable[[int], None]
 
 
@@ -43,18 +29,7 @@ class Client:
     """
 
     def __init__(self, site: str, token: str, *, timeout: float = 60.0, tries: int = TRIES) -> None:
-        self._tries = max(1, tries)
-        try:
-            self._http = httpx2.Client(
-                base_url=f"{site.rstrip('/')}/api/v1/",
-                headers={"Authorization": f"Token {token}", "Accept-Language": "en"},
-                timeout=timeout,
-                follow_redirects=False,
-            )
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise ClientError(f"{site!r} is no address of a site: {error}.") from error
-        if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:
-            raise ClientError(f"{site!r} is no address of a site: write https://host.")
+        self._site = Connection(site, token, timeout=timeout, tries=tries)
 
     def __enter__(self) -> Self:
         return self
@@ -68,21 +43,21 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        self._site.close()
 
     # --- Reading ------------------------------------------------------------------------------
 
     def projects(self) -> Iterator[dict[str, Any]]:
         """The projects that the token opens."""
-        return self._pages("projects/")
+        return self._site.pages("projects/")
 
     def labels(self, project: str) -> list[dict[str, Any]]:
         """The labels of a project in the order in which lists of scores are read."""
-        return list(self._get(f"projects/{project}/labels/")["labels"])
+        return list(self._site.get(f"projects/{project}/labels/")["labels"])
 
     def tasks(self, project: str, **filters: str | int | bool) -> Iterator[dict[str, Any]]:
         """Tasks, page after page; `filters` as in the API: status, hard, label, run."""
-        return self._pages(f"projects/{project}/tasks/", _query(filters))
+        return self._site.pages(f"projects/{project}/tasks/", _query(filters))
 
     def next_texts(
         self, project: str, *, strategy: str = "margin", n: int = 20, **options: int | bool
@@ -90,20 +65,20 @@ class Client:
         """The `n` texts most worth labeling next, best first; `strategy` and `options` as in the
         API: `seed`, `leased`, `diverse`."""
         query = _query({"strategy": strategy, "n": n, **options})
-        return list(self._get(f"projects/{project}/next/", query)["texts"])
+        return list(self._site.get(f"projects/{project}/next/", query)["texts"])
 
     def run(self, project: str, number: int) -> dict[str, Any]:
         """A run with its progress."""
-        found: dict[str, Any] = self._get(f"projects/{project}/runs/{number}/")
+        found: dict[str, Any] = self._site.get(f"projects/{project}/runs/{number}/")
         return found
 
     def snapshots(self, project: str) -> Iterator[dict[str, Any]]:
         """The snapshots of a project, newest first."""
-        return self._pages(f"projects/{project}/snapshots/")
+        return self._site.pages(f"projects/{project}/snapshots/")
 
     def snapshot(self, project: str, number: int) -> dict[str, Any]:
         """What a snapshot holds and was made under."""
-        found: dict[str, Any] = self._get(f"projects/{project}/snapshots/{number}/")
+        found: dict[str, Any] = self._site.get(f"projects/{project}/snapshots/{number}/")
         return found
 
     def pull(
@@ -112,7 +87,7 @@ class Client:
         """The rows of the export, one a task, as they arrive; or those of a snapshot, which were
         chosen when it was made and take no filters."""
         query = _query({**filters, "format": "jsonl"})
-        with self._stream(_rows_of(project, snapshot), query) as reply:
+        with self._site.stream(_rows_of(project, snapshot), query) as reply:
             for line in reply.iter_lines():
                 if line:
                     yield json.loads(line)
@@ -129,7 +104,7 @@ class Client:
         """Write the export, or a snapshot, to `file`, whatever its format; the number of bytes."""
         size = 0
         query = _query({**filters, "format": format})
-        with self._stream(_rows_of(project, snapshot), query) as reply:
+        with self._site.stream(_rows_of(project, snapshot), query) as reply:
             for block in reply.iter_bytes():
                 size += file.write(block)
         return size
@@ -174,7 +149,7 @@ class Client:
         for items in batches(rows, batch):
             body = f'{json.dumps(head)[:-1]}, "items": [{",".join(items)}]}}'
             try:
-                reply = self._post(f"projects/{project}/predictions/", body)
+                reply = self._site.post(f"projects/{project}/predictions/", body)
             except RefusedError as error:
                 _count_from(error, sent)
                 raise
@@ -214,15 +189,17 @@ class Client:
         one is stored, and `RefusedError` lists the first thousand. Raises `StillRunningError` after
         `timeout` seconds, while the site goes on.
         """
-        job = send_file(self, project, file, {"model_version": model_version, **choices})
-        done = wait_for(self, project, job, every=POLL_SECONDS, timeout=timeout, progress=progress)
+        job = send_file(self._site, project, file, {"model_version": model_version, **choices})
+        done = wait_for(
+            self._site, project, job, every=POLL_SECONDS, timeout=timeout, progress=progress
+        )
         if close:
             self._close(project, done)
         return done
 
     def _close(self, project: str, done: Pushed) -> None:
         for number in done.runs:
-            self._post(f"projects/{project}/runs/{number}/close/")
+            self._site.post(f"projects/{project}/runs/{number}/close/")
 
     def wait(
         self,
@@ -265,7 +242,7 @@ class Client:
         Raises `StillRunningError` after `timeout` seconds, and `ClientError` where it failed.
         """
         body = json.dumps({"note": note, **choices})
-        found: dict[str, Any] = self._post(f"projects/{project}/snapshots/", body)
+        found: dict[str, Any] = self._site.make(f"projects/{project}/snapshots/", body)
         until = None if timeout is None else time.monotonic() + timeout
         while found["status"] in ("waiting", "writing"):
             if until is not None and time.monotonic() >= until:
@@ -286,7 +263,7 @@ class Client:
         Raises `RefusedError` with status 409 where the address is taken.
         """
         body = {"slug": slug, "name": name, "labels": list(labels), **settings}
-        made: dict[str, Any] = self._post("projects/", json.dumps(body))
+        made: dict[str, Any] = self._site.make("projects/", json.dumps(body))
         return made
 
     def annotate(
@@ -301,116 +278,8 @@ class Client:
             "label": label,
             "client_id": str(client_id or uuid.uuid4()),
         }
-        said: dict[str, Any] = self._post(f"projects/{project}/annotations/", json.dumps(body))
+        said: dict[str, Any] = self._site.post(f"projects/{project}/annotations/", json.dumps(body))
         return said
-
-    # --- HTTP ---------------------------------------------------------------------------------
-
-    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        return self.send("GET", path, params=query or {})
-
-    def _post(self, path: str, body: str = "{}") -> Any:
-        return self.send(
-            "POST", path, content=body.encode(), headers={"Content-Type": "application/json"}
-        )
-
-    def _pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
-        page = self._get(path, query)
-        while True:
-            yield from page["results"]
-            if not page["next"]:
-                return
-            # The site's own words for the next page; its host is the one that was asked.
-            page = self._get(path, dict(httpx2.URL(page["next"]).params))
-
-    def send(self, method: str, path: str, **more: Any) -> Any:
-        """One request, sent again where the site is away or busy; `content` may be a function that
-        gives the blocks of the body anew each time."""
-        content = more.pop("content", None)
-        for attempt in itertools.count(1):
-            body = content() if callable(content) else content
-            try:
-                reply = self._http.request(method, path, content=body, **more)
-            except httpx2.TransportError as error:
-                self._pause(attempt, error=error)
-                continue
-            if reply.status_code in _LATER and attempt < self._tries:
-                self._pause(attempt, after=reply.headers.get("Retry-After", ""))
-                continue
-            return self._read(reply)
-        raise AssertionError  # the loop ends by return or by an error
-
-    def lines(self, path: str) -> Iterator[str]:
-        """The lines of a reply as they come."""
-        with self._stream(path, {}) as reply:
-            yield from filter(None, reply.iter_lines())
-
-    def _stream(self, path: str, query: Mapping[str, str]) -> _Streamed:
-        return _Streamed(self._http, path, query)
-
-    def _pause(self, attempt: int, *, error: Exception | None = None, after: str = "") -> None:
-        if attempt >= self._tries and error is not None:
-            raise _away(self._http, error) from error
-        pause = float(after) if after.isdecimal() else PAUSE_SECONDS * 2.0 ** (attempt - 1)
-        time.sleep(min(pause, LONGEST_PAUSE_SECONDS))
-
-    @staticmethod
-    def _read(reply: httpx2.Response) -> Any:
-        if reply.status_code >= 300:
-            refuse(reply)
-        if not reply.content:
-            return None
-        try:
-            return reply.json()
-        except ValueError as error:
-            raise ClientError(
-                "The site's answer is not JSON. Is this the right address?"
-            ) from error
-
-
-class _Streamed:
-    """A reply that is read while it comes; an error in it is raised on entering."""
-
-    def __init__(self, http: httpx2.Client, path: str, query: Mapping[str, str]) -> None:
-        self._http = http
-        self._context = http.stream("GET", path, params=dict(query))
-
-    def __enter__(self) -> httpx2.Response:
-        try:
-            reply = self._context.__enter__()
-        except httpx2.TransportError as error:
-            raise _away(self._http, error) from error
-        if reply.status_code >= 300:
-            reply.read()
-            self._context.__exit__(None, None, None)
-            refuse(reply)
-        return reply
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._context.__exit__(kind, error, trace)
-        if isinstance(error, httpx2.TransportError):
-            raise UnreachableError(f"The connection broke before the end: {error}.") from error
-
-
-def _away(http: httpx2.Client, error: Exception) -> UnreachableError:
-    why = str(error).rstrip(".") or type(error).__name__
-    return UnreachableError(f"{http.base_url.host} cannot be reached: {why}.")
-
-
-def refuse(reply: httpx2.Response) -> NoReturn:
-    """Raise what a reply that is no success says."""
-    try:
-        said = reply.json()["error"]
-        message, code, details = said["message"], said["code"], said["details"]
-    except (ValueError, KeyError, TypeError):
-        message, code, details = f"The site answers {reply.status_code}.", "unknown", []
-    kind = SignedOutError if reply.status_code in (401, 403) else RefusedError
-    raise kind(message, status=reply.status_code, code=code, details=details)
 
 
 def _count_from(error: RefusedError, sent: int) -> None:

@@ -6,14 +6,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from countersign.batches import Pushed, RowError
+from countersign.connection import Connection, a_key
 from countersign.errors import FileError, RefusedError, StillRunningError
-
-if TYPE_CHECKING:
-    from countersign.client import Client
 
 TYPES = {
     ".jsonl": "application/x-ndjson",
@@ -25,7 +23,9 @@ BLOCK = 1024 * 1024
 ERRORS_READ = 1000
 
 
-def send_file(client: Client, project: str, file: Path, choices: dict[str, str]) -> dict[str, Any]:
+def send_file(
+    site: Connection, project: str, file: Path, choices: dict[str, str]
+) -> dict[str, Any]:
     """Send a file, block by block; the job that imports it."""
     kind = TYPES.get(file.suffix.lower())
     if kind is None:
@@ -35,11 +35,11 @@ def send_file(client: Client, project: str, file: Path, choices: dict[str, str])
     except OSError as error:
         raise FileError(f"{file} cannot be read: {error.strerror}.") from error
     query = urlencode({**choices, "name": file.name})
-    started: dict[str, Any] = client.send(
+    started: dict[str, Any] = site.send(
         "POST",
         f"projects/{project}/imports/?{query}",
         content=lambda: _blocks(file),
-        headers={"Content-Type": kind, "Content-Length": str(size)},
+        headers={"Content-Type": kind, "Content-Length": str(size), **a_key()},
     )
     return started
 
@@ -51,7 +51,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 
 def wait_for(
-    client: Client,
+    site: Connection,
     project: str,
     job: dict[str, Any],
     *,
@@ -68,8 +68,8 @@ def wait_for(
         if until is not None and time.monotonic() >= until:
             raise StillRunningError(f"Import {job['id']} is not done after {timeout:g} seconds.")
         time.sleep(every)
-        job = client.send("GET", f"projects/{project}/imports/{job['id']}/")
-    errors = _errors(client, project, job) if job["refused"] else []
+        job = site.send("GET", f"projects/{project}/imports/{job['id']}/")
+    errors = _errors(site, project, job) if job["refused"] else []
     if job["status"] != "done":
         details = [{"index": e.row, "field": e.field, "message": e.message} for e in errors]
         said = job["said"] or f"The import ended as “{job['status']}”."
@@ -84,9 +84,9 @@ def wait_for(
     )
 
 
-def _errors(client: Client, project: str, job: dict[str, Any]) -> list[RowError]:
+def _errors(site: Connection, project: str, job: dict[str, Any]) -> list[RowError]:
     found: list[RowError] = []
-    for line in client.lines(f"projects/{project}/imports/{job['id']}/errors/"):
+    for line in site.lines(f"projects/{project}/imports/{job['id']}/errors/"):
         row = json.loads(line)
         found.append(RowError(row["row"], row["field"], row["message"]))
         if len(found) == ERRORS_READ:

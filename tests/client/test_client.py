@@ -7,10 +7,13 @@ import stat
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from django.core.management import call_command
@@ -145,6 +148,33 @@ def test_a_site_that_comes_back_is_found_again(live_server: LiveServer, secret: 
     finally:
         back.join()
         wire.cut()
+
+
+def test_what_is_sent_again_since_the_answer_was_lost_is_made_once(
+    live_server: LiveServer, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = user_of(make_member(project, Role.ADMIN))
+    _token, secret = create_token(user=user, name="all", scopes=list(Scope.values))
+    real, sent = httpx2.Client.request, Counter[str]()
+
+    def lossy(self: httpx2.Client, method: str, url: str, **more: Any) -> httpx2.Response:
+        reply = real(self, method, url, **more)
+        sent[url] += 1
+        if method == "POST" and sent[url] == 1:
+            raise httpx2.ReadError("the answer got lost")
+        return reply
+
+    monkeypatch.setattr(httpx2.Client, "request", lossy)
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    with Client(live_server.url, secret, tries=2) as client:
+        assert client.create_project("mine", name="Mine", labels=["x", "y"])["slug"] == "mine"
+        with pytest.raises(StillRunningError):
+            client.make_snapshot("shop", timeout=0)
+        with pytest.raises(StillRunningError):
+            client.push_file("shop", file, model_version="m1", timeout=0)
+    assert Project.objects.filter(slug="mine").count() == 1
+    assert (project.snapshots.count(), project.uploads.count()) == (1, 1)
 
 
 def test_a_project_that_is_not_there_is_refused_in_words(client: Client) -> None:
