@@ -14,9 +14,9 @@ from labeling.access import Right, has_right
 from labeling.actions.assigned import end_of_task
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
-from labeling.actions.lease import lease_again, note_seen, release
+from labeling.actions.lease import lease_again, note_seen, release, see_machines_of
 from labeling.actions.queues import queue_of, withheld_from
-from labeling.models import Flag, Lease, MachineSeen, Member, Purpose, Skip, SkipReason, Task
+from labeling.models import Flag, Lease, Member, Purpose, Skip, SkipReason, Task
 
 COMES_BACK_AFTER = datetime.timedelta(hours=1)
 
@@ -132,12 +132,3 @@ def read_notes(*, member: Member, flags: Sequence[Flag]) -> None:
     members do not read anew."""
     others = [flag.task for flag in flags if flag.member_id != member.pk and flag.note]
     see_machines_of(member=member, tasks=others)
-
-
-def see_machines_of(*, member: Member, tasks: Sequence[Task]) -> None:
-    """The member has what machines think of these texts before their eyes: no blind answer on them
-    is theirs to give any more."""
-    MachineSeen.objects.bulk_create(
-        [MachineSeen(member=member, task=task, revision=task.revision) for task in tasks],
-        ignore_conflicts=True,
-    )

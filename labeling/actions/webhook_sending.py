@@ -55,8 +55,12 @@ def claim_webhook(webhook_id: int, *, worker: str) -> Webhook | None:
 
 
 def hold_webhook(webhook: Webhook) -> bool:
-    """Keep it in hand for the next request; False where the claim was lost, or it was paused."""
-    return bool(_mine(webhook).filter(active=True).update(claimed_until=_claim_ends()))
+    """Keep it in hand for the next request, as its admins want it now; False where the claim was
+    lost, or it was paused."""
+    if not _mine(webhook).filter(active=True).update(claimed_until=_claim_ends()):
+        return False
+    webhook.refresh_from_db(fields=["url", "secret_variable"])
+    return True
 
 
 def let_go(webhook: Webhook) -> None:

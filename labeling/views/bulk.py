@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from labeling.access import Right, page
 from labeling.actions import bulk as actions
 from labeling.actions.errors import ActionRefused
-from labeling.actions.marks import see_machines_of
+from labeling.actions.lease import see_machines_of
 from labeling.language import direction_of, language_of
 from labeling.views.forms import SHORT_NUMBER, BulkForm
 from labeling.views.search import cards

@@ -408,6 +408,26 @@ def test_a_webhook_that_is_paused_in_a_round_is_sent_no_more(
     assert [body["events"][0]["task"] for body in hook.bodies] == ["first", "second"]
 
 
+def test_an_address_that_is_changed_in_a_round_gets_the_rest_of_it(
+    project: Project, admin: Member, webhook: Webhook, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_sending, "MOST_EVENTS", 1)
+    settle(project, "first")
+    settle(project, "second")
+    with hooked() as elsewhere:
+        real = webhook_sending.note_try
+
+        def then_move(delivery: Delivery, tried: Any) -> None:
+            real(delivery, tried)
+            change_webhook(webhook=webhook, by=admin, url=elsewhere.url)
+
+        monkeypatch.setattr(sending, "note_try", then_move)
+        assert tell(webhook) == 2
+        told = [body["events"][0]["task"] for body in (*hook.bodies, *elsewhere.bodies)]
+    assert told == ["first", "second"]
+    assert len(elsewhere.bodies) == 1
+
+
 @pytest.mark.embedded
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_between_the_request_and_its_note_loses_nothing(

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from labeling.api.base import StrictSerializer
 from labeling.api.serializers.mappings import MAPPING_HELP
-from labeling.models import RefusedRow, ScoreKind, Upload
+from labeling.models import ScoreKind, Upload
 
 
 class ImportQuerySerializer(StrictSerializer):
@@ -89,14 +89,6 @@ class ImportSerializer(serializers.ModelSerializer[Upload]):
 
 class ErrorsQuerySerializer(StrictSerializer):
     format = serializers.ChoiceField(["jsonl", "csv"], default="jsonl")
-
-
-class RefusedRowSerializer(serializers.ModelSerializer[RefusedRow]):
-    """One line of the file of errors."""
-
-    class Meta:
-        model = RefusedRow
-        fields = ["row", "field", "message"]
 
 
 EXAMPLE: dict[str, Any] = {
