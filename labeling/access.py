@@ -60,6 +60,17 @@ def member_of(user: Any, project: Project) -> Member | None:
     return Member.objects.present().filter(project=project, user=user).first()
 
 
+def membership(user: Any, slug: str) -> Member | None:
+    """The present membership of a signed-in user in the live project of that address, or None."""
+    if not isinstance(user, User):
+        return None
+    here = Member.objects.present().filter(project__slug=slug, project__archived_at__isnull=True)
+    member = here.select_related("project").filter(user=user).first()
+    if member is not None:
+        member.user = user
+    return member
+
+
 class ProjectRequest(HttpRequest):
     """A request to a project page, after `page` has let it in."""
 
@@ -79,13 +90,12 @@ def page(right: Right) -> Callable[[View], View]:
         @login_required
         @wraps(view)
         def guarded(request: Any, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            project = Project.objects.live().filter(slug=slug).first()
-            member = member_of(request.user, project) if project else None
-            if project is None or member is None:
+            member = membership(request.user, slug)
+            if member is None:
                 raise Http404(_("No project of yours has this address."))
             if not has_right(member, right):
                 raise PermissionDenied(_("Your role in this project does not allow this."))
-            request.project, request.member = project, member
+            request.project, request.member = member.project, member
             return view(request, *args, **kwargs)
 
         guarded.access_rule = right  # type: ignore[attr-defined]
@@ -153,8 +163,7 @@ class ApiAccess(BasePermission):
 
     @staticmethod
     def _member(request: Request, view: APIView, token: ApiToken | None) -> Member:
-        project = Project.objects.live().filter(slug=view.kwargs["slug"]).first()
-        member = member_of(request.user, project) if project else None
+        member = membership(request.user, view.kwargs["slug"])
         if member is None or (token and token.member_id and token.member_id != member.pk):
             raise Http404(_("No project of yours has this address."))
         return member

@@ -19,7 +19,7 @@ from labeling.actions.benchmark_label import check_benchmark, take_answer, take_
 from labeling.actions.double_check import answered_again
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import record
-from labeling.actions.lease import lease_again, release
+from labeling.actions.lease import lease_again
 from labeling.actions.marks import take_back_skip
 from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.resolve import resolve, set_status, withdraw
@@ -118,8 +118,7 @@ def answer(
             seconds=seconds,
             visible=visible,
         )
-        for lease in Lease.objects.filter(task=locked, member=member, purpose=purpose):
-            release(lease=lease)
+        Lease.objects.filter(task=locked, member=member, purpose=purpose).delete()
         if locked.project.double_check:
             answered_again(annotation)
         if purpose == Purpose.BENCHMARK:
@@ -232,7 +231,8 @@ def store(
         client_id=client_id,
         seconds=seconds,
     )
-    annotation.conf_labels.set(choice.conf_labels)
+    if choice.conf_labels:
+        annotation.conf_labels.set(choice.conf_labels)
     said = {"annotation": annotation.pk, "purpose": purpose, "answer": choice.answer}
     record(task.project, member, "answered", task, new=said)
     return annotation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, prefetch_related_objects
 
 from labeling import rules
 from labeling.models import Annotation, Answer, Lease, Member, Purpose, Task, UnkReason
@@ -33,9 +33,10 @@ def current_answers(tasks: Iterable[Task]) -> dict[int, list[GivenAnswer]]:
     annotations = (
         Annotation.objects.current()
         .filter(task__in=list(asked), purpose=Purpose.LABEL)
-        .prefetch_related("conf_labels")
         .order_by("pk")
     )
+    several = [one for one in annotations if one.answer == Answer.CONF]
+    prefetch_related_objects(several, "conf_labels")
     for annotation in annotations:
         if to_question_of(annotation, asked[annotation.task_id]):
             found[annotation.task_id].append(given(annotation))

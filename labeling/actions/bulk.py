@@ -19,8 +19,9 @@ from django.utils.translation import gettext as _
 from labeling import scores
 from labeling.actions.annotate import answer, lock
 from labeling.actions.errors import ActionRefused
-from labeling.actions.lease import candidate_ids, has_room
+from labeling.actions.lease import has_room
 from labeling.actions.queues import queue_of, served_blind
+from labeling.actions.shown import candidate_ids
 from labeling.models import (
     Answer,
     Assistance,

@@ -28,7 +28,6 @@ from labeling.models import (
 )
 
 
-@transaction.atomic
 def ask_once_more(annotation: Annotation) -> DoubleCheck | None:
     """Note that the member is asked once more about this answer; None if there is no reason to.
 
@@ -47,9 +46,10 @@ def ask_once_more(annotation: Annotation) -> DoubleCheck | None:
     decision = _confident(task)
     if decision is None or not _contradicts(annotation, decision) or before.exists():
         return None
-    asked = DoubleCheck.objects.create(annotation=annotation, decision=decision)
-    said = {"annotation": annotation.pk, "decision": decision.pk, "label": decision.label_id}
-    record(task.project, annotation.member, "asked_once_more", task, new=said)
+    with transaction.atomic():
+        asked = DoubleCheck.objects.create(annotation=annotation, decision=decision)
+        said = {"annotation": annotation.pk, "decision": decision.pk, "label": decision.label_id}
+        record(task.project, annotation.member, "asked_once_more", task, new=said)
     return asked
 
 

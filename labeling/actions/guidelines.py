@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -73,11 +74,9 @@ def label_guidelines(project: Project, labels: Collection[int] | None = None) ->
 def unread(member: Member) -> QuerySet[GuidelineVersion]:
     """What changed since the member last looked, but for their own changes; all of it for one who
     never did."""
+    seen = GuidelinesRead.objects.filter(member=member).values("newest")
     versions = GuidelineVersion.objects.filter(project_id=member.project_id)
-    seen = GuidelinesRead.objects.filter(member=member).values_list("newest", flat=True).first()
-    if seen is not None:
-        versions = versions.filter(pk__gt=seen)
-    return versions.exclude(created_by=member)
+    return versions.filter(pk__gt=Coalesce(Subquery(seen), 0)).exclude(created_by=member)
 
 
 def mark_read(*, member: Member) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from labeling import rules, scores
+from labeling import rules
 from labeling.actions.answers import current_answers
 from labeling.actions.benchmark_reference import EXPERTS_NEEDED
 from labeling.actions.queues import (
@@ -24,15 +24,12 @@ from labeling.actions.queues import (
     ordinary_purposes,
     queue_of,
     readable,
-    served_blind,
     slipped_in,
     some_repeats,
     turn_of,
 )
+from labeling.actions.shown import fits, shown_under
 from labeling.models import (
-    Annotation,
-    Answer,
-    Assistance,
     BenchmarkAnswer,
     LanguageQueues,
     Lease,
@@ -40,13 +37,9 @@ from labeling.models import (
     Member,
     Project,
     Purpose,
-    Question,
-    Ranking,
-    Rejection,
     Task,
 )
 
-CANDIDATES = 5
 # How often each comes first where several kinds wait, in proportion: order tells nothing.
 TURNS = {Purpose.LABEL: 4.0, Purpose.AUDIT: 1.0, Purpose.BENCHMARK: 4.0}
 # Settled tasks to choose one at random from.
@@ -63,23 +56,30 @@ def next_task(*, member: Member, exclude: Collection[int] = ()) -> Lease | None:
     `exclude`: ids of tasks that the caller holds already. Tasks in the hands of as many others as
     are needed come last, but they do come.
     """
-    held = _held(member, exclude)
-    return held[0] if held else _new(member, exclude, ways=(_assigned, _readable, _free, _taken))
+    found = next_tasks(member=member, count=1, exclude=exclude)
+    return found[0] if found else None
 
 
-def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> list[Lease]:
+def next_tasks(
+    *, member: Member, count: int, exclude: Collection[int] = (), turn: int | None = None
+) -> list[Lease]:
     """What the member has in hand, in the order in which it is to be answered, and more of the
-    queue up to `count`; none for an empty queue.
+    queue up to `count`; none for an empty queue. `turn`: what `turn_of` says, where that is known.
 
     What is beyond the first comes from what others have left room for, so that nobody's stock
     gives a task to more people than it needs.
     """
     leases = _held(member, exclude)
-    while len(leases) < count:
+    if not leases:
+        _forget_old(member)
+    if turn is None and len(leases) < count:
+        turn = turn_of(member)
+    while turn is not None and len(leases) < count:
         ways: Sequence[HandOut] = (_assigned, _readable, _free)
         if not leases:
             ways = (*ways, _taken)
-        lease = _new(member, [*exclude, *(one.task_id for one in leases)], ways=ways)
+        in_hand = [*exclude, *(one.task_id for one in leases)]
+        lease = _new(member, in_hand, turn=turn + len(in_hand), ways=ways)
         if lease is None:
             break
         leases.append(lease)
@@ -89,11 +89,12 @@ def next_tasks(*, member: Member, count: int, exclude: Collection[int] = ()) -> 
 HandOut = Callable[[Member, str, Collection[int]], Lease | None]
 
 
-def _new(member: Member, exclude: Collection[int], *, ways: Sequence[HandOut]) -> Lease | None:
-    """A lease on the next task for a turn that comes after those of the tasks in `exclude`."""
-    _forget_old(member)
+def _new(
+    member: Member, exclude: Collection[int], *, turn: int, ways: Sequence[HandOut]
+) -> Lease | None:
+    """A lease on the next task, for a turn that comes after those of the tasks in `exclude`."""
     purposes = ordinary_purposes(member)
-    instead = slipped_in(member, turn_of(member) + len(exclude))
+    instead = slipped_in(member, turn)
     if instead is not None and any(_queue(member, one, exclude).exists() for one in purposes):
         lease = _slip_in(member, instead, exclude)
         if lease is not None:
@@ -150,7 +151,7 @@ def _held(member: Member, exclude: Collection[int]) -> list[Lease]:
         lease.member = member
         if lease not in wanted:
             note_seen(lease)
-        elif not _fits(lease.visible, lease.task, member, lease.purpose):
+        elif not fits(lease.visible, lease.task, member, lease.purpose):
             lease.visible = shown_under(lease.task, member, lease.purpose)
             lease.save(update_fields=["visible"])
     leave(member=member, leases=[one.pk for one in leases if one not in wanted])
@@ -236,9 +237,10 @@ def _readable(member: Member, purpose: str, exclude: Collection[int]) -> Lease |
 def _with_room(member: Member, purpose: str, exclude: Collection[int], *, among: Q) -> Lease | None:
     for _try in range(TRIES):
         # At most as many tasks are full as others hold leases, so one more is enough.
-        limit = _others(member, purpose).values("task").distinct().count() + 1
+        held = _held_by_others(member, purpose)
+        limit = len(held) + 1
         head = list(_queue(member, purpose, exclude).filter(among)[:limit])
-        rooms = _rooms(head, member, purpose)
+        rooms = _rooms(head, purpose, held)
         free = [task for task in head if rooms[task.pk] > 0]
         for task in free:
             lease = _claim(task, member, purpose, exclude, mind_others=True)
@@ -251,9 +253,9 @@ def _with_room(member: Member, purpose: str, exclude: Collection[int], *, among:
 
 def _taken(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
     """A task that others hold already, the one in the fewest hands first."""
-    limit = _others(member, purpose).count() + 1
-    head = list(_queue(member, purpose, exclude)[:limit])
-    rooms = _rooms(head, member, purpose)
+    held = _held_by_others(member, purpose)
+    head = list(_queue(member, purpose, exclude)[: held.total() + 1])
+    rooms = _rooms(head, purpose, held)
     for task in sorted(head, key=lambda task: -rooms[task.pk]):
         lease = _claim(task, member, purpose, exclude, mind_others=False)
         if lease is not None:
@@ -261,18 +263,19 @@ def _taken(member: Member, purpose: str, exclude: Collection[int]) -> Lease | No
     return None
 
 
-def _others(member: Member, purpose: str) -> QuerySet[Lease]:
+def _held_by_others(member: Member, purpose: str) -> Counter[int]:
+    """Task id to how many others have it in hand for this purpose."""
     live = Lease.objects.live().filter(task__project_id=member.project_id, purpose=purpose)
-    return live.exclude(member=member)
+    return Counter(live.exclude(member=member).values_list("task", flat=True))
 
 
-def _rooms(tasks: Sequence[Task], member: Member, purpose: str) -> dict[int, int]:
-    """Task id to how many more people may hold it now. Not below 1 minus the leases of others: a
-    deferred task waits for somebody, whatever its answers say."""
-    held = _others(member, purpose).filter(task__in=tasks).values("task")
-    leases = dict(held.annotate(n=Count("pk")).values_list("task", "n"))
+def _rooms(tasks: Sequence[Task], purpose: str, held: Mapping[int, int]) -> dict[int, int]:
+    """Task id to how many more people may hold it now, where `held` tells how many others do; of
+    what nobody holds, that it is 1 at least: a deferred task waits for somebody, whatever its
+    answers say."""
     wanted = dict.fromkeys((task.pk for task in tasks), 1)
-    if purpose == Purpose.LABEL:
+    tasks = [task for task in tasks if held.get(task.pk)]
+    if purpose == Purpose.LABEL and tasks:
         answers = current_answers(tasks)
         for task in tasks:
             stands = rules.standing(
@@ -281,16 +284,22 @@ def _rooms(tasks: Sequence[Task], member: Member, purpose: str) -> dict[int, int
                 at_most=task.project.answers_at_most,
             )
             wanted[task.pk] = max(1, stands.answers_missing)
-    elif purpose == Purpose.BENCHMARK:
+    elif purpose == Purpose.BENCHMARK and tasks:
         answered = BenchmarkAnswer.objects.filter(item__task__in=tasks, current=True)
         given = dict(answered.values_list("item__task").annotate(n=Count("pk")))
-        wanted = {pk: max(1, EXPERTS_NEEDED - given.get(pk, 0)) for pk in wanted}
-    return {pk: count - leases.get(pk, 0) for pk, count in wanted.items()}
+        wanted |= {task.pk: max(1, EXPERTS_NEEDED - given.get(task.pk, 0)) for task in tasks}
+    return {pk: count - held.get(pk, 0) for pk, count in wanted.items()}
 
 
 def has_room(task: Task, member: Member) -> bool:
     """Do others leave the locked task to the member, to be labeled?"""
-    return _rooms([task], member, Purpose.LABEL)[task.pk] > 0
+    held = Counter(
+        Lease.objects.live()
+        .filter(task=task, purpose=Purpose.LABEL)
+        .exclude(member=member)
+        .values_list("task", flat=True)
+    )
+    return _rooms([task], Purpose.LABEL, held)[task.pk] > 0
 
 
 @transaction.atomic
@@ -309,106 +318,22 @@ def _claim(
         return held[0]  # the same member in another window
     Task.objects.select_for_update().get(pk=task.pk)
     fresh = _queue(member, purpose, exclude).filter(pk=task.pk).first()
-    if fresh is None or (mind_others and _rooms([fresh], member, purpose)[fresh.pk] <= 0):
+    if fresh is None:
         return None
-    lease, made = Lease.objects.get_or_create(
-        task=fresh,
-        member=member,
-        purpose=purpose,
-        defaults={
-            "expires_at": _expiry(fresh.project),
-            "visible": shown_under(fresh, member, purpose),
-        },
-    )
-    if not made:
-        # It expired: what is shown stays, so that waiting does not draw blindness again.
-        if not _fits(lease.visible, fresh, member, purpose):
-            lease.visible = shown_under(fresh, member, purpose)
-        lease.leased_at, lease.expires_at = timezone.now(), _expiry(fresh.project)
-        lease.save(update_fields=["visible", "leased_at", "expires_at"])
+    leases = {one.member_id: one for one in Lease.objects.filter(task=fresh, purpose=purpose)}
+    before = leases.pop(member.pk, None)
+    now = timezone.now()
+    others = {fresh.pk: sum(one.expires_at > now for one in leases.values())}
+    if mind_others and _rooms([fresh], purpose, others)[fresh.pk] <= 0:
+        return None
+    lease = before or Lease(member=member, purpose=purpose)
+    lease.task, lease.leased_at, lease.expires_at = fresh, now, _expiry(fresh.project)
+    # It expired: what is shown stays, so that waiting does not draw blindness again.
+    if before is None or not fits(before.visible, fresh, member, purpose):
+        lease.visible = shown_under(fresh, member, purpose)
+    lease.save()
     return lease
 
 
 def _expiry(project: Project) -> datetime.datetime:
     return timezone.now() + datetime.timedelta(minutes=project.lease_minutes)
-
-
-def _question(task: Task, member: Member, purpose: str) -> tuple[str, int | None]:
-    """Audits and the benchmark ask openly: to ask whether a label holds would tell the machine's.
-    A settled task asks what an ordinary one would, and a repeated one what was asked before."""
-    if purpose == Purpose.LABEL:
-        return str(task.question), task.asked_label_id
-    if purpose == Purpose.REPEAT:
-        before = Annotation.objects.current().filter(
-            member=member, task=task, revision=task.revision, purpose=Purpose.LABEL
-        )
-        first = before.order_by("pk").first()
-        if first is not None:
-            return first.question, first.asked_label_id
-    if purpose == Purpose.GOLD and task.project.question == Question.BINARY:
-        best = candidate_ids(task)[:1]
-        if best:
-            return str(Question.BINARY), best[0]
-    return str(Question.MULTICLASS), None
-
-
-def _fits(visible: dict[str, Any], task: Task, member: Member, purpose: str) -> bool:
-    asked = (visible.get("question"), visible.get("asked_label"))
-    return visible.get("revision") == task.revision and asked == _question(task, member, purpose)
-
-
-def shown_under(task: Task, member: Member, purpose: str) -> dict[str, Any]:
-    """What a lease shows, drawn once: candidates in the order shown, and what stands beside."""
-    project = task.project
-    blind = purpose != Purpose.LABEL or served_blind(member, task.pk)
-    candidates = candidate_ids(task)
-    if blind:
-        random.shuffle(candidates)
-    question, asked = _question(task, member, purpose)
-    assisted = not blind and project.assistance == Assistance.SHOWN
-    return {
-        "revision": task.revision,
-        "question": question,
-        "asked_label": asked,
-        "candidates": candidates,
-        "blind": blind,
-        "scores": assisted and project.show_scores,
-        "documents": assisted,
-        "verdicts": assisted,
-        "reasoning": assisted,
-        "rejected": [] if blind else _rejected(task),
-    }
-
-
-def candidate_ids(task: Task) -> list[int]:
-    """Active labels of the newest ranking of the present text, else the classifier's best."""
-    ranking = newest_ranking(task)
-    if ranking is not None:
-        ids = [int(entry[0]) for entry in ranking.candidates]
-    elif task.prediction is not None and task.prediction.revision == task.revision:
-        vector = np.nan_to_num(scores.unpack(task.prediction.scores), nan=-np.inf)
-        order = np.argsort(-vector, kind="stable")[:CANDIDATES]
-        ids = [int(task.prediction.taxonomy.label_ids[place]) for place in order]
-    else:
-        return []
-    active = set(task.project.labels.active().filter(pk__in=ids).values_list("pk", flat=True))
-    return [label_id for label_id in ids if label_id in active][:CANDIDATES]
-
-
-def newest_ranking(task: Task) -> Ranking | None:
-    return task.rankings.filter(revision=task.revision).order_by("-run_id").first()
-
-
-def _rejected(task: Task) -> list[int]:
-    """Labels known not to hold: confident noes of a policy, and noes that people agreed on."""
-    machine = Rejection.objects.filter(task=task, revision=task.revision)
-    people = (
-        Annotation.objects.current()
-        .filter(task=task, revision=task.revision, purpose=Purpose.LABEL, answer=Answer.NO)
-        .order_by()
-        .values("asked_label")
-        .annotate(n=Count("pk"))
-        .filter(n__gte=F("task__project__answers_needed"))
-    )
-    said_no = people.values_list("asked_label", flat=True)
-    return sorted({*machine.values_list("label", flat=True), *filter(None, said_no)})

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 
 from labeling.actions.errors import ActionRefused, Conflict
 from labeling.actions.events import Actor, record
-from labeling.actions.lease import shown_under
 from labeling.actions.onboarding_texts import (
     UNFINISHED,
     in_onboarding,
@@ -21,6 +20,7 @@ from labeling.actions.onboarding_texts import (
     truths_of,
 )
 from labeling.actions.queues import untouched
+from labeling.actions.shown import shown_under
 from labeling.models import (
     Annotation,
     Member,

@@ -287,22 +287,25 @@ def served_blind(member: Member, task_id: int) -> bool:
 def turn_of(member: Member) -> int:
     """How many tasks of the queue the member has answered or skipped."""
     answers = Annotation.objects.filter(member=member, purpose__in=Purpose.queued())
-    return answers.count() + member.skips.count()
+    skips = member.skips.order_by()
+    return answers.order_by().values("pk").union(skips.values("pk"), all=True).count()
 
 
-def left_for(member: Member, *, up_to: int) -> int:
+def left_for(member: Member, *, up_to: int, turn: int | None = None) -> int:
     """How many tasks wait for the member, whatever their purpose; counting ends at `up_to`.
+    `turn`: what `turn_of` says, where that is known.
 
     Tasks that will be slipped in are counted before they come, so that the number goes down by one
     with every answer and does not tell which were.
     """
     purposes = ordinary_purposes(member)
     ordinary = sum(queue_of(member, purpose)[:up_to].count() for purpose in purposes)
-    held = member.leases.live().filter(purpose__in=SLIPPED_IN).exists()
-    if not ordinary or ordinary >= up_to or member.role != Role.REGULAR:
-        return min(max(ordinary, int(held)), up_to)
+    if not ordinary:
+        return int(member.leases.live().filter(purpose__in=SLIPPED_IN).exists())
+    if ordinary >= up_to or member.role != Role.REGULAR:
+        return min(ordinary, up_to)
     there = {purpose: queue_of(member, purpose)[:up_to].count() for purpose in SLIPPED_IN}
-    total, turn = 0, turn_of(member)
+    total, turn = 0, turn_of(member) if turn is None else turn
     while ordinary and total < up_to:
         purpose = slipped_in(member, turn + total)
         if purpose is not None and there[Purpose(purpose)]:

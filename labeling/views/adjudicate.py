@@ -18,7 +18,8 @@ from labeling.access import ProjectRequest, Right, page
 from labeling.actions.adjudicate import adjudicate as settle
 from labeling.actions.disputes import UNK, confused_pairs, with_pair
 from labeling.actions.errors import ActionRefused
-from labeling.actions.lease import CANDIDATES, candidate_ids, see_machines
+from labeling.actions.lease import see_machines
+from labeling.actions.shown import CANDIDATES, candidate_ids
 from labeling.models import (
     Annotation,
     BenchmarkAnswer,

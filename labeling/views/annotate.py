@@ -7,6 +7,7 @@ tasks that take the place of those that were answered. Without it the page is a 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -27,7 +28,7 @@ from labeling.actions.lease import leave as leave_tasks
 from labeling.actions.lease import renew
 from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.retrieval import mark_helpful
-from labeling.models import DoubleCheck, Lease, Purpose, Skip, Task
+from labeling.models import DoubleCheck, Lease, Member, Purpose, Skip
 from labeling.views.forms import SHORT_NUMBER, AnswerForm, HelpfulForm, PageForm
 from labeling.views.guidelines import news
 from labeling.views.search import label_index
@@ -175,40 +176,48 @@ def _take(request: PageRequest) -> HttpResponse:
     around = PageForm(request.POST)
     if around.is_valid() and around.is_of_another(request.member):
         return _refuse(request, str(around.ANOTHER), status=403)
-    client_id = around.cleaned_data.get("client_id")
-    sent = request.member.annotations.filter(client_id=client_id) if client_id else None
-    if sent and str(sent[0].task_id) == request.POST.get("task"):
-        return _taken(request, around)
-    form = AnswerForm(request.POST, project=request.project)
-    if not form.is_valid():
-        return _refuse(request, form.sentence(), status=422)
-    task = request.project.tasks.filter(pk=form.cleaned_data["task"]).first()
-    if task is None:
-        return _refuse(request, _("This task is not here any more."), status=409)
-    under = _lease_of(request, task, form.cleaned_data["lease"])
-    asked = form.cleaned_data["asked"]
     try:
-        outcome = answers.answer(
-            member=request.member,
-            task=task,
-            purpose=under.purpose if under else Purpose.LABEL,
-            visible=under.visible if under else {"unknown": "the lease was gone"},
-            asked_label=form.labels.get(asked) if asked else None,
-            **form.answer(),
-        )
+        outcome = _answer(request)
     except ActionRefused as refused:
+        if _was_sent(request, around.cleaned_data.get("client_id")):
+            return _taken(request, around)
         status = 409 if isinstance(refused, Conflict) else 422
         return _refuse(request, refused.message, status=status)
     asked = None if outcome.repeated else ask_once_more(outcome.annotation)
     return _taken(request, around, note=outcome.note, asked=asked)
 
 
-def _lease_of(request: PageRequest, task: Task, lease_id: int | None) -> Lease | None:
+def _was_sent(request: PageRequest, client_id: UUID | None) -> bool:
+    """Is the answer to this task stored already, under the id that it came with?"""
+    sent = request.member.annotations.filter(client_id=client_id) if client_id else ()
+    return any(str(one.task_id) == request.POST.get("task") for one in sent)
+
+
+def _answer(request: PageRequest) -> answers.AnswerOutcome:
+    """Store the answer in the form; raises ActionRefused."""
+    form = AnswerForm(request.POST, project=request.project)
+    if not form.is_valid():
+        raise ActionRefused(form.sentence())
+    given = form.cleaned_data
+    under = _lease_of(request.member, given["task"], given["lease"])
+    task = under.task if under else request.project.tasks.filter(pk=given["task"]).first()
+    if task is None:
+        raise Conflict(_("This task is not here any more."))
+    return answers.answer(
+        member=request.member,
+        task=task,
+        purpose=under.purpose if under else Purpose.LABEL,
+        visible=under.visible if under else {"unknown": "the lease was gone"},
+        asked_label=form.labels.get(given["asked"]) if given["asked"] else None,
+        **form.answer(),
+    )
+
+
+def _lease_of(member: Member, task_id: int, lease_id: int | None) -> Lease | None:
     """The member's lease on the task: the one that is named, else the newest. A task that came
     back with an answer taken back stands under a lease that the page may not know yet."""
-    leases = request.member.leases.filter(task=task).order_by("-leased_at")
-    named = leases.filter(pk=lease_id).first() if lease_id is not None else None
-    return named or leases.first()
+    leases = member.leases.filter(task=task_id).select_related("task__project")
+    return min(leases.order_by("-leased_at"), key=lambda one: one.pk != lease_id, default=None)
 
 
 def _taken(

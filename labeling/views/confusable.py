@@ -16,7 +16,7 @@ import numpy as np
 from labeling.label_index import LabelCard, LabelIndex
 from labeling.models import Artifact, Project, RerankerReport
 from labeling.reranker_report import Heat, ReportError, read_report
-from labeling.views.search import LABEL_SETS, label_index
+from labeling.views.search import LABEL_SETS
 
 MAX_TELLING = 3
 
@@ -30,11 +30,12 @@ class Confusable:
     telling: tuple[tuple[str, LabelCard], ...]
 
 
-def confusables(project: Project) -> Mapping[int, Confusable]:
-    """Label id to its nearest confusable label, where something is known of one."""
+def confusables(project: Project, index: LabelIndex) -> Mapping[int, Confusable]:
+    """Label id to its nearest confusable label, where something is known of one; `index` is
+    that of the project's labels."""
     reranker = project.artifacts.filter(kind=Artifact.Kind.RERANKER, active=True)
     report = RerankerReport.objects.filter(artifact__in=reranker).values_list("pk", flat=True)
-    return _confusables(label_index(project), report.first())
+    return _confusables(index, report.first())
 
 
 # An index is one object for as long as its label set stands, so it can be a key by identity.

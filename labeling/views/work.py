@@ -16,9 +16,9 @@ from labeling.access import Right, has_right
 from labeling.actions.goals import today_of
 from labeling.actions.lease import next_tasks
 from labeling.actions.onboarding_texts import in_onboarding
-from labeling.actions.queues import for_others, left_for
+from labeling.actions.queues import for_others, left_for, turn_of
 from labeling.models import Annotation, Lease, Member, Purpose, Skip, Task, TaskStatus
-from labeling.views.panel import Panel, build, in_words
+from labeling.views.panel import Panel, Shown, build_all, in_words
 from labeling.views.spoken import unread_in_words
 
 AHEAD = 2
@@ -37,12 +37,13 @@ def at_hand(
     holds in vain. `held` and `away` are ids of leases: of tasks in the page, and of those whose
     answers are on their way."""
     answered = member.leases.filter(pk__in=list(away)[:MOST_AWAY]).values_list("task", flat=True)
-    leases = next_tasks(member=member, count=1 + AHEAD, exclude=list(answered))
+    turn = turn_of(member)
+    leases = next_tasks(member=member, count=1 + AHEAD, exclude=list(answered), turn=turn)
     return {
-        "tasks": [_panel(lease) for lease in leases if lease.pk not in held],
+        "tasks": build_all([_shown(lease) for lease in leases if lease.pk not in held]),
         "gone": sorted(set(held) - {lease.pk for lease in leases}),
         "why": None if leases else _why_nothing(member),
-        "progress": _progress(member),
+        "progress": _progress(member, turn),
     }
 
 
@@ -51,19 +52,19 @@ def taken_back(member: Member, done: Annotation | Skip) -> Panel | None:
     mine = member.leases.live().filter(task=done.task, purpose=done.purpose)
     lease = mine.select_related("task__project").first()
     chosen = in_words(done) if isinstance(done, Annotation) else ""
-    return _panel(lease, chosen) if lease else None
+    return build_all([_shown(lease, chosen)])[0] if lease else None
 
 
-def _panel(lease: Lease, chosen: str = "") -> Panel:
-    return build(lease.task, lease.visible, lease_id=lease.pk, chosen=chosen)
+def _shown(lease: Lease, chosen: str = "") -> Shown:
+    return Shown(lease.task, lease.visible, lease_id=lease.pk, chosen=chosen)
 
 
-def _progress(member: Member) -> dict[str, Any]:
+def _progress(member: Member, turn: int) -> dict[str, Any]:
     """Done today, left for this member, and seconds a task over the last answers."""
     mine = member.annotations.current().filter(purpose__in=Purpose.queued())
     recent = mine.filter(seconds__isnull=False).order_by("-pk")
     seconds = [value for value in recent.values_list("seconds", flat=True)[:PACE_OVER] if value]
-    left = _left(member)
+    left = _left(member, turn)
     return {
         "today": today_of(member),
         "left": min(left, COUNT_UP_TO),
@@ -72,14 +73,14 @@ def _progress(member: Member) -> dict[str, Any]:
     }
 
 
-def _left(member: Member) -> int:
+def _left(member: Member, turn: int) -> int:
     """How many tasks wait, counted to just over `COUNT_UP_TO`. Where there were more, they are not
     counted again with every answer."""
     key = f"many-left:{member.pk}"
     many = COUNT_UP_TO + 1
     if cache.get(key):
         return many
-    left = left_for(member, up_to=many)
+    left = left_for(member, up_to=many, turn=turn)
     if left >= many:
         cache.set(key, True, timeout=MANY_SECONDS)
     return left

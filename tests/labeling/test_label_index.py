@@ -134,7 +134,7 @@ def report(project: Project, cosines: list[list[float]]) -> None:
 def test_counter_examples_name_the_label_that_looks_alike_from_both_sides(
     project: Project,
 ) -> None:
-    found = confusables(project)
+    found = confusables(project, label_index(project))
     sim, activate = label_of(project, "SIM not seen"), label_of(project, "Activate")
     assert found[sim.pk].card.name == "Activate"
     assert found[activate.pk].card.name == "SIM not seen"
@@ -150,7 +150,7 @@ def test_the_report_of_the_reranker_says_which_labels_are_alike(project: Project
         project,
         [[1.0, 0.1, 0.9, 0.2], [0.1, 1.0, 0.3, 0.2], [0.9, 0.3, 1.0, 0.8], [0.2, 0.2, 0.8, 1.0]],
     )
-    found = confusables(project)
+    found = confusables(project, label_index(project))
     assert found[label_of(project, "Refund").pk].card.name == "Bill"
     assert found[label_of(project, "Bill").pk].card.name == "SIM not seen"
     assert found[label_of(project, "SIM not seen").pk].card.name == "Activate", "the cards say so"
@@ -158,7 +158,10 @@ def test_the_report_of_the_reranker_says_which_labels_are_alike(project: Project
 
 def test_a_broken_report_leaves_the_cards(project: Project) -> None:
     report(project, [[1.0]])
-    assert confusables(project)[label_of(project, "Activate").pk].card.name == "SIM not seen"
+    assert (
+        confusables(project, label_index(project))[label_of(project, "Activate").pk].card.name
+        == "SIM not seen"
+    )
 
 
 def test_the_page_names_it_beside_a_candidate_blind_or_not(project: Project) -> None:
