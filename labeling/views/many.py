@@ -26,6 +26,7 @@ from labeling.actions.many import (
     send_to_expert,
 )
 from labeling.actions.picked import send_to_audit
+from labeling.views import shortages
 from labeling.views.assignments import AssignForm
 from labeling.views.shell import shell
 from labeling.views.task_form import TaskFilterForm
@@ -135,6 +136,9 @@ def act(request: ProjectRequest) -> HttpResponse:
         messages.error(request, refused.message)
     else:
         messages.success(request, _said(done))
+        if deed.do is keep_for_experts:
+            for sentence in shortages.experts(request.project):
+                messages.warning(request, sentence)
     address = redirect("labeling:tasks", request.project.slug)
     address["Location"] += f"?{request.GET.urlencode()}" if request.GET else ""
     return address

@@ -31,9 +31,9 @@ from labeling.models import (
     User,
     Validator,
 )
+from labeling.views import shortages
 from labeling.views.runs import with_progress
 from labeling.views.shell import shell
-from labeling.views.spoken import unread_in_words
 
 NEWEST_RUNS = 5
 MOST_WAITING = 1000
@@ -131,7 +131,7 @@ def overview(request: ProjectRequest) -> HttpResponse:
         "disputed": counts.get(TaskStatus.DISPUTED, 0),
     }
     if has_right(request.member, Right.MANAGE):
-        content["unread"] = list(unread_in_words(project))
+        content["lacks"] = shortages.in_words(project)
     if sees_machine_output(request.member):
         content |= _machine_output(project)
     return render(request, "labeling/overview.html", shell(request, "overview", **content))

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project
 from labeling.views import setting_words as words
+from labeling.views import shortages
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """`does` tells what the setting is for, `follows` what its value in this project leads to."""
+    """`does` tells what the setting is for, `follows` what its value in this project leads to, and
+    `lacks` which of its people are missing for it."""
 
     name: str
     label: StrOrPromise
     does: StrOrPromise
     follows: Callable[[Project], str] | None = None
+    lacks: Callable[[Project], list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ GROUPS = (
                 _("Equal answers needed"),
                 _("How many people have to agree."),
                 words.needed,
+                shortages.people,
             ),
             Setting(
                 "answers_at_most",
@@ -102,6 +106,7 @@ GROUPS = (
                 _("Languages"),
                 _("What the languages that people read do to their queue."),
                 words.languages,
+                shortages.languages,
             ),
             Setting(
                 "lease_minutes",

@@ -137,6 +137,7 @@ def _group(group: Group, project: Project, failed: SettingsFormBase | None) -> d
         {
             "field": form[setting.name],
             "follows": setting.follows(project) if setting.follows else "",
+            "lacks": setting.lacks(project) if setting.lacks else [],
             "ticked": isinstance(_field(setting.name), BooleanField),
         }
         for setting in group.settings

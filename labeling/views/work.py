@@ -18,8 +18,8 @@ from labeling.actions.lease import next_tasks
 from labeling.actions.onboarding_texts import in_onboarding
 from labeling.actions.queues import for_others, left_for, turn_of
 from labeling.models import Annotation, Lease, Member, Purpose, Skip, Task, TaskStatus
+from labeling.views import shortages
 from labeling.views.panel import Panel, Shown, build_all, in_words
-from labeling.views.spoken import unread_in_words
 
 AHEAD = 2
 """Tasks that a page holds beyond the one in hand."""
@@ -106,7 +106,7 @@ def _why_nothing(member: Member) -> dict[str, Any]:
     return {
         **{name: (n, _in_words(n)) for name, n in counts.items()},
         "round": in_onboarding(member),
-        "unread": list(unread_in_words(member.project)) if has_right(member, Right.MANAGE) else [],
+        "lacks": shortages.in_words(member.project) if has_right(member, Right.MANAGE) else [],
         "put_off": soonest["n"],
         "back_at": soonest["at"],
         "passed_on": passed_on,
