@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import random
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
@@ -135,8 +136,9 @@ def audits_for(member: Member) -> QuerySet[Task]:
     regular annotator's first where the policy's audits begin so, then an expert's. What has waited
     for too long goes to an expert at once, and so do what was picked by hand and draws of frozen
     pools, these in their order."""
+    # By the policy's project: to find them by that of their tasks would be a look at every task.
     open_draws = AuditDraw.objects.filter(
-        task__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
+        policy__project_id=member.project_id, revision=F("task__revision"), answered_at__isnull=True
     )
     if has_right(member, Right.REVIEW):
         days = datetime.timedelta(days=member.project.audit_days)
@@ -152,20 +154,20 @@ def audits_for(member: Member) -> QuerySet[Task]:
 
 def _audits_and_pools(expert: Member, open_draws: QuerySet[AuditDraw]) -> QuerySet[Task]:
     pools = PoolDraw.objects.filter(
-        task=OuterRef("pk"),
-        revision=OuterRef("revision"),
         pool__project_id=expert.project_id,
         pool__closed_at__isnull=True,
         pool__certified_at__isnull=True,
         answered_at__isnull=True,
+        revision=F("task__revision"),
     )
     picks = AuditPick.objects.waiting().filter(
-        task__project_id=expert.project_id, revision=F("task__revision")
+        picked_by__project_id=expert.project_id, revision=F("task__revision")
     )
-    chosen = Q(pk__in=open_draws.values("task")) | Q(pk__in=picks.values("task"))
-    tasks = Task.objects.filter(chosen | Exists(pools))
-    tasks = tasks.filter(project_id=expert.project_id)
-    place = Subquery(pools.order_by("place").values("place")[:1])
+    # One list of few ids: of conditions beside one another a database makes a look at every task.
+    rows: list[QuerySet[Any]] = [open_draws, picks, pools]
+    first, *others = (some.order_by().values("task") for some in rows)
+    tasks = Task.objects.filter(pk__in=first.union(*others))
+    place = Subquery(pools.filter(task=OuterRef("pk")).order_by("place").values("place")[:1])
     return untouched(tasks, expert).order_by(place.asc(nulls_first=True), "pk")
 
 

@@ -11,7 +11,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from labeling.models import Lease, Member
+from labeling.actions.queues import queue_of
+from labeling.models import Lease, Member, Purpose
 from tests.labeling.builders import make_member, make_project, make_run, make_task, make_validator
 from tests.labeling.rest import user_of
 
@@ -86,3 +87,17 @@ def test_more_tasks_and_labels_take_no_more_queries() -> None:
     few = queries_of(filled("few", tasks=5, labels=5, **fields))
     many = queries_of(filled("many", tasks=40, labels=60, **fields))
     assert many == few
+
+
+def test_the_audits_of_an_expert_are_found_without_a_look_at_every_task() -> None:
+    member = filled("shop", tasks=3, labels=3)
+    expert = make_member(member.project, "expert")
+    queue = queue_of(expert, Purpose.AUDIT)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:  # small tables are read whole, were they not forbidden
+            for way in ("seqscan", "hashjoin", "mergejoin"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
+        by_key = r"on labeling_task  ?\([^\n]*\n\s*Index Cond: \(id = "
+    else:
+        by_key = r"SEARCH labeling_task USING INTEGER PRIMARY KEY"
+    assert re.search(by_key, queue.explain())
