@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from django.utils.translation import gettext as _
 
@@ -82,8 +83,8 @@ def _bytes(column: pa.Array) -> int:
     """How much memory the values of a column take as Python has them, about."""
     if not pa.types.is_dictionary(column.type):
         return int(column.nbytes)
-    lengths = pa.compute.binary_length(column.dictionary).take(column.indices)
-    return int(pa.compute.sum(lengths).as_py() or 0)
+    lengths = pc.binary_length(column.dictionary).take(column.indices)
+    return int(pc.sum(lengths).as_py() or 0)
 
 
 def _plain(path: Path, number: int, value: Any) -> Any:

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,49 +13,10 @@ from labeling.models import Annotation, Member, Task
 from tests.browser.test_annotate import all_sent, open_queue, stayed, tasks  # noqa: F401
 from tests.browser.test_outbox import SECOND, THIRD, given, text, unsent
 from tests.labeling.rest import user_of
-from tests.support import ROOT, process_environment
+from tests.processes import WebServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PATIENCE = 60.0  # seconds
-
-
-class WebServer:
-    """gunicorn as it is in production, on one port, in a process group that can be killed."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "gunicorn", "annotation_site.wsgi", "--log-level=warning"),
-                *(f"--bind=127.0.0.1:{self.port}", "--workers=1", "--threads=4"),
-            ],
-            cwd=ROOT,
-            env=process_environment(),
-            start_new_session=True,
-        )
-        until = time.monotonic() + PATIENCE
-        while not self._answers():
-            assert time.monotonic() < until, "the web server does not answer"
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """End it as a crash does."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
 
 
 @pytest.fixture

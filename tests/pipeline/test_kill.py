@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,80 +16,16 @@ from labeling.actions import runs
 from labeling.actions.ingest import ingest_predictions
 from labeling.models import Decision, PlanRow, Project, Ranking, Run, Stage, Task, Verdict
 from tests.pipeline import world
-from tests.support import ROOT, process_environment
+from tests.processes import Fleet
 
 TASKS = 400
-PATIENCE = 150.0  # seconds; a run takes some ten of them on two free cores
-
-
-class Fleet:
-    """Worker and beat processes of this test, in process groups of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.environment = process_environment(
-            CLAIM_SECONDS="2", SWEEP_SECONDS="0.5", OMP_NUM_THREADS="1"
-        )
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        log = self.folder / f"{len(self.processes)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "--app=annotation_site", *arguments],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.processes.append(process)
-        return process
-
-    def worker(self, name: str, *queues: str) -> subprocess.Popen[bytes]:
-        return self.start(
-            "worker",
-            "--pool=solo",
-            f"--hostname={name}@test",
-            f"--queues={','.join(queues)}",
-            "--without-gossip",
-            "--without-mingle",
-            "--loglevel=INFO",
-        )
-
-    def wait_until_ready(self) -> None:
-        logs = [self.folder / f"{number}.log" for number in range(len(self.processes))]
-        self.wait(lambda: all(" ready." in log.read_text() for log in logs), "ready workers")
-
-    def beat(self) -> subprocess.Popen[bytes]:
-        return self.start(
-            "beat",
-            f"--pidfile={self.folder / 'beat.pid'}",
-            f"--schedule={self.folder / 'schedule'}",
-            "--loglevel=WARNING",
-        )
-
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def logs(self) -> str:
-        return "\n".join(path.read_text()[-3000:] for path in sorted(self.folder.glob("*.log")))
-
-    def wait(self, done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not done():
-            assert time.monotonic() < deadline, f"{what}: not in time\n{self.logs()}"
-            time.sleep(0.05)
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path)
     yield fleet
-    for process in fleet.processes:
-        fleet.kill(process)
+    fleet.end()
 
 
 def shop_with_predictions(trained: world.Trained) -> Project:
