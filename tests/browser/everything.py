@@ -14,7 +14,7 @@ from labeling.actions.guidelines import write_guidelines
 from labeling.actions.lease import next_task
 from labeling.actions.mappings import make_mapping
 from labeling.actions.monitor import check_policies
-from labeling.actions.onboarding import begin
+from labeling.actions.onboarding import begin, let_in
 from labeling.actions.onboarding_texts import choose_text
 from labeling.actions.people import invite
 from labeling.actions.projects import create_token
@@ -134,10 +134,10 @@ def make_everything() -> Everything:
                 "newcomer",
                 reverse("labeling:onboarding_told", args=(project.slug, told.pk)),
             ),
-            "onboarding, not passed": (
-                "failed",
-                reverse("labeling:onboarding", args=(project.slug,)),
-            ),
+            **{
+                f"onboarding, {role}": (role, reverse("labeling:onboarding", args=(project.slug,)))
+                for role in ("fresh", "failed", "passed", "let in")
+            },
             "import_look": ("admin", _upload(project, admin)),
             "import_look of another tool": ("admin", _foreign(project, admin)),
             "import_job": ("admin", _import(project, admin, scene.run)),
@@ -222,7 +222,8 @@ def _measure(project: Project, members: tuple[Member, ...]) -> None:
 
 
 def _begin(project: Project, expert: Member) -> tuple[OnboardingItem, dict[str, Member]]:
-    """Somebody in the midst of the onboarding round, and somebody who did not pass it."""
+    """Somebody before the onboarding round, in its midst, who did not pass it, who did, and who was
+    let in without."""
     Project.objects.filter(pk=project.pk).update(onboarding_tasks=2, onboarding_pass_mark=1.0)
     project.refresh_from_db()
     label = label_of(project, NAMES[0])
@@ -231,11 +232,14 @@ def _begin(project: Project, expert: Member) -> tuple[OnboardingItem, dict[str, 
         make_benchmark_item(task, "fit", reference="label", reference_label=label)
         if number:
             choose_text(task=task, by=expert, explanation="It is about money, not about the card.")
-    newcomers = {role: make_member(project, username=role) for role in ("newcomer", "failed")}
-    for member, answers in zip(newcomers.values(), (1, 2), strict=True):
-        begun = begin(member=member)
-        for item in begun.items.order_by("place")[:answers]:
-            say(member, item.task, NAMES[1], purpose="onboarding")
+    roles = ("fresh", "newcomer", "failed", "passed", "let in")
+    newcomers = {role: make_member(project, username=role.replace(" ", "-")) for role in roles}
+    answers = {"newcomer": NAMES[1:2], "failed": NAMES[1:2] * 2, "passed": NAMES[:1] * 2}
+    for role, names in answers.items():
+        begun = begin(member=newcomers[role])
+        for item, name in zip(begun.items.order_by("place"), names, strict=False):
+            say(newcomers[role], item.task, name, purpose="onboarding")
+    let_in(member=newcomers["let in"], by=expert)
     return OnboardingItem.objects.get(round__member=newcomers["newcomer"], place=1), newcomers
 
 

@@ -106,12 +106,18 @@ def problems_of(page: Page, path: str, language: str) -> Iterator[str]:
     if page.locator("html").get_attribute("lang") != language:
         yield "speaks another language"
     if scheme == "dark" or language == settings.LANGUAGE_CODE:
-        page.evaluate(AXE)
-        yield from (f"{scheme}: {one}" for one in page.evaluate(BROKEN, DARK.get(language)))
+        yield from (f"{scheme}: {one}" for one in broken_rules(page, DARK.get(language)))
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         yield from (f"wider than {width} px: {one}" for one in page.evaluate(TOO_WIDE))
     yield from said
+
+
+def broken_rules(page: Page, only: list[str] | None = None) -> list[str]:
+    """Rules of accessibility that the page, as it stands, breaks."""
+    page.evaluate(AXE)
+    found: list[str] = page.evaluate(BROKEN, only)
+    return found
 
 
 @pytest.mark.parametrize(

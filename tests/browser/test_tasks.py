@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from labeling.actions.lease import next_tasks
-from labeling.models import AssignedTask, Member, Project, Task
-from tests.labeling.builders import make_member
-from tests.labeling.cast import deferred
+from labeling.models import AssignedTask, AuditPick, Member, Project, Task
+from tests.browser.conftest import signed_in
+from tests.labeling.builders import label_of, make_member
+from tests.labeling.cast import deferred, ranked
+from tests.labeling.test_task_pages import accepted
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from pytest_django.live_server_helper import LiveServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -96,6 +104,40 @@ def test_an_admin_assigns_tasks_and_releases_them_by_keyboard(
     page.keyboard.press("Enter")
     expect(page.locator(".messages")).to_contain_text("1 task is released.")
     assert not AssignedTask.objects.live().exists()
+
+
+def test_accepted_labels_go_to_an_experts_audit_by_keyboard(
+    page: Page, project: Project, eve: Member, browser: Browser, live_server: LiveServer
+) -> None:
+    right, wrong = "Charged twice", "SIM not seen"
+    for text in ("took my money twice", "billed me two times"):
+        ranked(accepted(project, wrong, text=text), wrong, right)
+    ida = make_member(project, "expert", "ida")
+    page.goto("/p/heron/tasks/")
+    for key in ("j", "x"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Send to audit").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Yes, for this 1 task").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".messages")).to_contain_text("1 task was changed.")
+    with signed_in(browser, live_server.url, "ida") as desk:
+        desk.goto("/p/heron/annotate/")
+        expect(desk.locator("#text")).to_contain_text("billed me two times")
+        row = desk.locator(f'#desk button.choice[data-name="{right}"]')
+        expect(row).to_be_visible()
+        expect(desk.locator("#desk .share")).to_have_count(0)  # blind: no machine's share
+        desk.wait_for_load_state()
+        desk.keyboard.press(str(row.get_attribute("data-key")))
+        expect(desk.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    pick = AuditPick.objects.get()
+    assert pick.task.text == "billed me two times"
+    assert pick.wrong is True
+    assert pick.annotation is not None
+    assert pick.annotation.member == ida
+    standing = pick.task.resolutions.get(current=True)
+    assert standing.source == "audit"
+    assert standing.label == label_of(project, right)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
