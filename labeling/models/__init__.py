@@ -1,5 +1,6 @@
 """Rows for every word of the design. Import them from here."""
 
+from labeling.models.account import ApiToken, Scope, User
 from labeling.models.annotation import (
     Annotation,
     Answer,
@@ -38,7 +39,6 @@ from labeling.models.pool import Pool, PoolDraw
 from labeling.models.prediction import HardThreshold, ModelVersion, Prediction, ScoreKind
 from labeling.models.preview import PromptPreview
 from labeling.models.project import (
-    ApiToken,
     Assistance,
     LanguageQueues,
     Member,
@@ -47,8 +47,6 @@ from labeling.models.project import (
     Question,
     RetrievalQuery,
     Role,
-    Scope,
-    User,
 )
 from labeling.models.registration import Registration
 from labeling.models.reranker import RerankerReport
