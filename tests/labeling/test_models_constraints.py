@@ -1,80 +1,41 @@
-"""What must never happen is refused by the database: one test for each constraint of the models.
-
-Also the rows that are frozen once used, and the one source of training rows.
-"""
+"""What must never happen is refused by the database: one test for each constraint of the models."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from labeling import rules
-from labeling.actions.resolve import resolve
 from labeling.models import (
-    Alarm,
-    Annotation,
     Answered,
     ApiToken,
-    AssignedTask,
-    Assignment,
-    AuditDraw,
-    AuditObservation,
-    AuditPick,
-    BenchmarkAnswer,
-    BenchmarkDraw,
-    BenchmarkItem,
     BenchmarkLook,
-    Delivery,
-    DeltaLedger,
-    DeltaTest,
     Document,
     DoubleCheck,
     Embedding,
     Erasure,
-    Flag,
-    Frozen,
     GuidelineVersion,
-    HardThreshold,
     Heartbeat,
-    HelpfulDocument,
-    Invitation,
     Label,
     LabelAlias,
-    LabelMapping,
     Lease,
     MachineSeen,
     MappedName,
     Member,
-    Note,
-    Notice,
-    OnboardingItem,
-    OnboardingRound,
     OnboardingText,
-    Part,
     PlanRow,
-    Pool,
-    PoolDraw,
     Project,
-    PromptPreview,
     Ranking,
     Reasoning,
     RefusedRow,
     Registration,
-    Rejection,
     Resolution,
-    Retrieved,
     Run,
     SendBack,
-    Skip,
-    Snapshot,
-    Source,
     StageTiming,
     SupersededText,
     Tally,
@@ -82,353 +43,65 @@ from labeling.models import (
     TaxonomyVersion,
     Upload,
     User,
-    Verdict,
-    Webhook,
     WeekProfile,
 )
 from tests.labeling.builders import (
-    label_of,
     make_annotation,
     make_artifact,
     make_benchmark_item,
     make_configuration,
     make_decision,
     make_member,
-    make_model_version,
     make_policy,
     make_prediction,
-    make_project,
     make_run,
     make_task,
     make_upload,
     make_user,
     make_validator,
 )
+from tests.labeling.violations import (
+    Cast,
+    a_policy,
+    alarm,
+    annotation,
+    assigned_task,
+    assignment,
+    audit_draw,
+    audit_pick,
+    benchmark_answer,
+    benchmark_draw,
+    change,
+    decision,
+    delivery,
+    delta_test,
+    flag,
+    helpful,
+    invitation,
+    mapping,
+    note,
+    notice,
+    observation,
+    onboarding,
+    onboarding_items,
+    pool,
+    pool_draw,
+    preview,
+    reasoning,
+    rejection,
+    resolution,
+    retrieved,
+    skip,
+    snapshot,
+    the_label,
+    threshold,
+    twice,
+    two_runs_of,
+    verdict,
+    webhook,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.embedded]
-
-
-@dataclass
-class Cast:
-    """One of each row that the cases hang their violations on."""
-
-    project: Project = field(default_factory=make_project)
-
-    def __post_init__(self) -> None:
-        self.label = label_of(self.project, "a")
-        self.other_label = label_of(self.project, "b")
-        self.member = make_member(self.project)
-        self.task = make_task(self.project)
-        self.run = make_run(self.project)
-
-
-def twice(make: Callable[[Cast], object]) -> Callable[[Cast], object]:
-    """A case that makes the same row two times."""
-
-    def case(cast: Cast) -> object:
-        return make(cast), make(cast)
-
-    return case
-
-
-def change(model: type[models.Model], **fields: Any) -> Callable[[Cast], object]:
-    """A case that sets fields of the rows that stand, past what Python would check."""
-    return lambda cast: model._default_manager.update(**fields)
-
-
-def annotation(**fields: Any) -> Callable[[Cast], object]:
-    return lambda cast: make_annotation(
-        cast.task, cast.member, **{"label": cast.label} | _resolved(cast, fields)
-    )
-
-
-def verdict(**fields: Any) -> Callable[[Cast], object]:
-    """The verdict of one validator (the same one in every call of a test)."""
-
-    def make(cast: Cast) -> object:
-        validator = cast.project.validators.first() or make_validator(cast.project)
-        given = {"question": "multiclass", "mass": 1.0} | _resolved(cast, fields)
-        return Verdict.objects.create(
-            run=cast.run, task=cast.task, revision=1, validator=validator, **given
-        )
-
-    return make
-
-
-def reasoning(**fields: Any) -> Callable[[Cast], object]:
-    return lambda cast: Reasoning.objects.create(
-        task=cast.task, revision=1, validator=make_validator(cast.project), **fields
-    )
-
-
-def skip(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        given = {"reason": "language", "purpose": "label"} | _resolved(cast, fields)
-        return Skip.objects.create(task=cast.task, revision=1, member=cast.member, **given)
-
-    return make
-
-
-def assignment(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        return Assignment.objects.create(
-            project=cast.project,
-            given_by=cast.member,
-            expires_at=timezone.now(),
-            **_resolved(cast, fields),
-        )
-
-    return make
-
-
-def assigned_task(cast: Cast) -> object:
-    made = assignment(role="regular")(cast)
-    assert isinstance(made, Assignment)
-    return AssignedTask.objects.create(assignment=made, task=cast.task)
-
-
-def audit_pick(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        return AuditPick.objects.create(
-            decision=make_decision(cast.task, cast.run),
-            task=cast.task,
-            revision=1,
-            label=cast.label,
-            picked_by=cast.member,
-            **_resolved(cast, fields),
-        )
-
-    return make
-
-
-def flag(**fields: Any) -> Callable[[Cast], object]:
-    return lambda cast: Flag.objects.create(
-        task=cast.task, revision=1, member=cast.member, **_resolved(cast, fields)
-    )
-
-
-def benchmark_answer(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        item = BenchmarkItem.objects.first() or make_benchmark_item(cast.task)
-        given = {"expert": "E", "answer": "label", "label": cast.label} | _resolved(cast, fields)
-        return BenchmarkAnswer.objects.create(item=item, **given)
-
-    return make
-
-
-def resolution(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        given = {"source": "single", "label": cast.label} | _resolved(cast, fields)
-        return Resolution.objects.create(task=cast.task, revision=1, **given)
-
-    return make
-
-
-def decision(**fields: Any) -> Callable[[Cast], object]:
-    return lambda cast: make_decision(cast.task, cast.run, **_resolved(cast, fields))
-
-
-def _resolved(cast: Cast, fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields in which callables stand for rows of the cast."""
-    return {
-        name: value(cast) if callable(value) and not isinstance(value, type) else value
-        for name, value in fields.items()
-    }
-
-
-def the_label(cast: Cast) -> Label:
-    return cast.label
-
-
-def a_policy(cast: Cast) -> object:
-    return cast.project.policies.first() or make_policy(cast.project)
-
-
-def two_runs_of(cast: Cast, **fields: Any) -> object:
-    return [make_run(cast.project, cast.run.configuration, **fields) for _ in range(2)]
-
-
-def threshold(**fields: Any) -> Callable[[Cast], object]:
-    given = {"k": 5, "threshold": 1.0, "rows": 10, "misclassified": 2, **fields}
-    return lambda cast: HardThreshold.objects.create(
-        model_version=make_model_version(cast.project), **given
-    )
-
-
-def snapshot(**fields: Any) -> Callable[[Cast], object]:
-    given = {"number": 1, "actor": "test", **fields}
-    return lambda cast: Snapshot.objects.create(project=cast.project, **given)
-
-
-def webhook(**fields: Any) -> Callable[[Cast], Webhook]:
-    given = {"url": "https://x.test/", "secret_variable": "WEBHOOK_SECRET", **fields}
-
-    def case(cast: Cast) -> Webhook:
-        known = None if fields else cast.project.webhooks.first()
-        return known or Webhook.objects.create(project=cast.project, **given)
-
-    return case
-
-
-def mapping(*, make: bool = False) -> Callable[[Cast], LabelMapping]:
-    def case(cast: Cast) -> LabelMapping:
-        known = None if make else cast.project.mappings.first()
-        return known or LabelMapping.objects.create(project=cast.project, name="crm")
-
-    return case
-
-
-def notice(**fields: Any) -> Callable[[Cast], object]:
-    return lambda cast: Notice.objects.create(webhook=webhook()(cast), object_id=1, **fields)
-
-
-def delivery(**fields: Any) -> Callable[[Cast], object]:
-    given = {"number": 1, "events": 1, "body": "{}", **fields}
-    return lambda cast: Delivery.objects.create(webhook=webhook()(cast), **given)
-
-
-def retrieved(cast: Cast) -> object:
-    index = make_artifact(cast.project, "document_index", version=1, active=True)
-    document = Document.objects.create(project=cast.project, external_id="d", text="x")
-    return [
-        Retrieved.objects.create(
-            task=cast.task, revision=1, index=index, document=document, rank=1, score=1.0
-        )
-        for _ in range(2)
-    ]
-
-
-def invitation(**fields: Any) -> Callable[[Cast], object]:
-    return lambda cast: Invitation.objects.create(
-        project=cast.project,
-        digest="d",
-        invited_by=cast.member,
-        expires_at=timezone.now(),
-        **_resolved(cast, fields),
-    )
-
-
-def note(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        given = {"text": "why", "member": cast.member, **_resolved(cast, fields)}
-        by = given.pop("by", None) or make_member(cast.project, "expert")
-        annotation = make_annotation(cast.task, cast.member, cast.label)
-        return Note.objects.create(annotation=annotation, by=by, **given)
-
-    return make
-
-
-def onboarding(**fields: Any) -> Callable[[Cast], object]:
-    def make(cast: Cast) -> object:
-        given = {"number": 1, "pass_mark": 0.8, **fields}
-        return OnboardingRound.objects.create(member=cast.member, **given)
-
-    return make
-
-
-def onboarding_items(*items: dict[str, Any]) -> Callable[[Cast], object]:
-    """A round with these items, by default each of another text in another place."""
-
-    def make(cast: Cast) -> object:
-        made = OnboardingRound.objects.create(member=cast.member, number=1, pass_mark=0.8)
-        for place, item in enumerate(items):
-            given = {"place": place, "task": make_task(cast.project), **_resolved(cast, item)}
-            OnboardingItem.objects.create(round=made, revision=1, **given)
-        return made
-
-    return make
-
-
-def helpful(cast: Cast) -> object:
-    document = Document.objects.create(project=cast.project, external_id="d", text="x")
-    return [
-        HelpfulDocument.objects.create(
-            task=cast.task, revision=1, member=cast.member, document=document
-        )
-        for _ in range(2)
-    ]
-
-
-def audit_draw(probability: float = 0.5, **fields: Any) -> Callable[[Cast], AuditDraw]:
-    def make(cast: Cast) -> AuditDraw:
-        accepted = make_decision(cast.task, cast.run, cast.label)
-        return AuditDraw.objects.create(
-            decision=accepted,
-            task=cast.task,
-            revision=1,
-            label=cast.label,
-            policy=make_policy(cast.project),
-            probability=probability,
-            seed="00",
-            **fields,
-        )
-
-    return make
-
-
-def benchmark_draw(**fields: Any) -> Callable[[Cast], BenchmarkDraw]:
-    def make(cast: Cast) -> BenchmarkDraw:
-        given = {"part": "certify", "sampling": "random", "population": 5, "drawn": 2, **fields}
-        return BenchmarkDraw.objects.create(project=cast.project, seed="s", **given)
-
-    return make
-
-
-def observation(cast: Cast, **fields: Any) -> AuditObservation:
-    draw = AuditDraw.objects.first() or audit_draw()(cast)
-    annotation = Annotation.objects.first() or make_annotation(cast.task, cast.member, cast.label)
-    given = {"wrong": False, "probability": 1.0, **fields}
-    return AuditObservation.objects.create(
-        draw=draw, policy=draw.policy, label=draw.label, annotation=annotation, **given
-    )
-
-
-def pool(cast: Cast, **fields: Any) -> Pool:
-    given = {"method": "fixed", "alpha": 0.1, "delta": 0.1, "size": 9, "sample_size": 5, **fields}
-    return Pool.objects.create(project=cast.project, seed="s", rows=b"", rows_hash="r", **given)
-
-
-def pool_draw(cast: Cast, **fields: Any) -> PoolDraw:
-    """A draw of the one pool, by default at place 0 and of the cast's task."""
-    frozen = Resolution.objects.first() or Resolution.objects.create(
-        task=cast.task, revision=1, source="single", label=cast.label
-    )
-    given = {"place": 0, "task": cast.task, **fields}
-    return PoolDraw.objects.create(
-        pool=Pool.objects.first() or pool(cast),
-        revision=1,
-        resolution=frozen,
-        label=cast.label,
-        **given,
-    )
-
-
-def alarm(cast: Cast, **fields: Any) -> Alarm:
-    given = {"did": "paused", "figures": {}, **fields}
-    return Alarm.objects.create(project=cast.project, policy=make_policy(cast.project), **given)
-
-
-def delta_test(cast: Cast, **fields: Any) -> DeltaTest:
-    """A test of a policy of its own, in the project's one ledger."""
-    ledger = cast.project.ledgers.first() or DeltaLedger.objects.create(project=cast.project)
-    given = {"number": 1, "delta": 0.1, "spent": 0.06, "held": True, "rows_hash": "r", **fields}
-    return DeltaTest.objects.create(ledger=ledger, policy=make_policy(cast.project), **given)
-
-
-def preview(cast: Cast, **fields: Any) -> PromptPreview:
-    """A prompt of the cast's task for the one validator there is."""
-    validator = cast.project.validators.first() or make_validator(cast.project)
-    return PromptPreview.objects.create(task=cast.task, revision=1, validator=validator, **fields)
-
-
-def rejection(cast: Cast) -> object:
-    return [
-        Rejection.objects.create(task=cast.task, revision=1, label=cast.label, decision=one)
-        for one in (
-            make_decision(cast.task, cast.run),
-            make_decision(cast.task, make_run(cast.project)),
-        )
-    ]
 
 
 Case = tuple[str, Callable[[Cast], object]]
@@ -1016,91 +689,3 @@ def test_what_looks_alike_but_is_right_is_taken() -> None:
 
     assert cast.task.annotations.count() == 5
     assert Resolution.objects.current().count() == 1
-
-
-# --- Frozen rows --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("make", "field", "value", "may_change"),
-    [
-        (lambda c: make_policy(c.project), "rule", {"threshold": {}}, "status"),
-        (lambda c: c.run, "configuration_id", 99, "note"),
-        (lambda c: make_configuration(c.project), "content", {}, None),
-        (lambda c: make_validator(c.project), "settings", {"model": "other"}, "active"),
-    ],
-    ids=["Policy", "Run", "Configuration", "Validator"],
-)
-def test_frozen_rows_refuse_to_be_changed(
-    make: Callable[[Cast], models.Model], field: str, value: object, may_change: str | None
-) -> None:
-    row = make(Cast())
-    before = getattr(row, field)
-    setattr(row, field, value)
-
-    with pytest.raises(Frozen, match="is frozen: make a new one"):
-        row.save()
-    with pytest.raises(Frozen):
-        row.save(update_fields=[field])
-    if may_change is not None:
-        with pytest.raises(Frozen):
-            row.save(update_fields=[field, may_change])
-        row.save(update_fields=[may_change])
-
-    row.refresh_from_db()
-    assert getattr(row, field) == before
-
-
-# --- Rows that may train ------------------------------------------------------------------------
-
-
-def trainable(project: Project) -> set[str]:
-    tasks = Task.objects.filter(project=project).for_training()
-    return set(tasks.values_list("external_id", flat=True))
-
-
-def test_resolved_tasks_and_the_fit_part_may_train() -> None:
-    project = make_project()
-    label = label_of(project, "a")
-    make_task(project, "open")
-    resolve(task=make_task(project, "resolved"), source="single", by="test", label=label)
-    resolve(task=make_task(project, "unknown"), source="single", by="test", outcome="unk")
-    fit = make_task(project, "fit")
-    make_benchmark_item(fit, Part.FIT, reference="label", reference_label=label)
-    make_benchmark_item(make_task(project, "open fit"), Part.FIT)
-
-    assert trainable(project) == {"resolved", "fit"}
-
-
-def test_what_a_machine_accepted_by_itself_does_not_train() -> None:
-    cast = Cast()
-    accepted = make_decision(cast.task, cast.run, cast.label)
-
-    resolve(task=cast.task, source=Source.AUTO, by="policy", label=cast.label, decision=accepted)
-
-    assert trainable(cast.project) == set()
-
-
-@pytest.mark.parametrize("part", [Part.TUNE, Part.CERTIFY, Part.TEST])
-def test_held_out_parts_never_train_nor_does_a_planted_copy_of_their_text(part: str) -> None:
-    project = make_project()
-    label = label_of(project, "a")
-    held_out = make_task(project, "held out", text="Where is my  CARD?")
-    make_benchmark_item(held_out, part, reference="label", reference_label=label)
-    resolve(task=held_out, source="benchmark", by="test", label=label)
-    copy = make_task(project, "planted copy", text="where is my card?")
-    resolve(task=copy, source="single", by="test", label=label)
-    resolve(task=make_task(project, "other"), source="single", by="test", label=label)
-
-    assert copy.text_hash == rules.text_hash(held_out.text)
-    assert trainable(project) == {"other"}
-
-
-def test_a_text_that_is_held_out_in_one_project_may_train_another() -> None:
-    here, there = make_project("here"), make_project("there")
-    make_benchmark_item(make_task(here, "x", text="same text"), Part.TEST)
-    task = make_task(there, "x", text="same text")
-
-    resolve(task=task, source="single", by="test", label=label_of(there, "a"))
-
-    assert trainable(there) == {"x"}
