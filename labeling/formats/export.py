@@ -363,7 +363,9 @@ class _Chunk:
 
 
 def _supports(answer: Annotation, standing: Resolution) -> bool:
-    """Did this answer say what now stands?"""
+    """Did this answer say what now stands, and count towards it?"""
+    if answer.purpose != Purpose.LABEL:
+        return False
     if answer.question == Question.BINARY:
         return answer.answer == "yes" and answer.asked_label_id == standing.label_id
     if answer.answer != standing.outcome or answer.label_id != standing.label_id:

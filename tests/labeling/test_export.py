@@ -166,6 +166,23 @@ def test_agreement_names_those_who_agreed_and_marks_the_simulated(project: Proje
     }
 
 
+@pytest.mark.parametrize("purpose", ["repeat", "gold", "audit"])
+def test_an_answer_that_counts_towards_nothing_decided_nothing(
+    project: Project, purpose: str
+) -> None:
+    task, a = make_task(project), label_of(project, "card lost")
+    ann, zoe, eve = (make_member(project, name=name) for name in ("Ann", "Zoe", "Eve"))
+    for member in (ann, zoe):
+        make_annotation(task, member, a)
+    make_annotation(task, eve, label_of(project, "b"))
+    make_annotation(task, eve, a, purpose=purpose)
+
+    resolve(task=task, source="agreement", by=zoe, label=a)
+
+    decided = only_row(project)["decided_by"]
+    assert [one["member"] for one in decided] == ["Ann", "Zoe"]
+
+
 def test_a_benchmark_task_names_its_experts_and_its_part(project: Project) -> None:
     items = [
         {"external_id": "t1", "text": "x", "expert": expert, "conf": ["b", "c"]}
