@@ -29,7 +29,7 @@ from labeling.formats.selection import SelectionForm
 from labeling.models import Event, Invitation, Member, Project, Registration, User
 from tests.labeling.builders import make_member, make_project, make_user
 from tests.labeling.cast import deferred, say
-from tests.labeling.test_erase import where_it_is_said
+from tests.labeling.planted import where_it_is_said
 from tests.labeling.test_pages import client_of, page
 
 pytestmark = pytest.mark.django_db
