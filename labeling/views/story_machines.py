@@ -21,6 +21,7 @@ from labeling.models import (
     Verdict,
 )
 from labeling.templatetags.shares import percent
+from labeling.views import failures
 from labeling.views.story_entry import Entry
 
 BEST = 5
@@ -42,7 +43,7 @@ def machines_of(task: Task, names: Names) -> Iterator[Entry]:
         yield _verdict(verdict, names)
     for reasoning in task.reasonings.select_related("validator").order_by("pk"):
         words = _("Wrote its reasons:") if reasoning.text else _("Gave no reasons:")
-        said = reasoning.text or reasoning.failure
+        said = reasoning.text or failures.in_words(reasoning.failure)
         yield Entry(reasoning.created_at, MACHINE, str(reasoning.validator), words, text=said)
     for decision in task.decisions.select_related("policy", "label").order_by("pk"):
         yield _decided(decision)
@@ -96,7 +97,7 @@ def _option(option: str, names: Names) -> str:
 
 def _verdict(verdict: Verdict, names: Names) -> Entry:
     if verdict.failure:
-        words = _("Gave no answer: %(why)s") % {"why": verdict.failure}
+        words = _("Gave no answer: %(why)s") % {"why": failures.in_words(verdict.failure)}
     elif verdict.question == Question.BINARY and verdict.asked_label is not None:
         words = _("Said whether “%(label)s” holds.") % {"label": verdict.asked_label.name}
     else:
