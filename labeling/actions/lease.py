@@ -197,8 +197,8 @@ def _forget_old(member: Member) -> None:
 
 
 def _queue(member: Member, purpose: str, exclude: Collection[int]) -> QuerySet[Task]:
-    waiting = queue_of(member, purpose)
-    return waiting.exclude(pk__in=exclude).select_related("project", "prediction__taxonomy")
+    # Nothing is joined: SQLite would begin at the other table, and sort all that wait.
+    return queue_of(member, purpose).exclude(pk__in=exclude)
 
 
 def _slip_in(member: Member, purpose: str, exclude: Collection[int]) -> Lease | None:
@@ -240,7 +240,7 @@ def _with_room(member: Member, purpose: str, exclude: Collection[int], *, among:
         held = _held_by_others(member, purpose)
         limit = len(held) + 1
         head = list(_queue(member, purpose, exclude).filter(among)[:limit])
-        rooms = _rooms(head, purpose, held)
+        rooms = _rooms(head, purpose, held, member.project)
         free = [task for task in head if rooms[task.pk] > 0]
         for task in free:
             lease = _claim(task, member, purpose, exclude, mind_others=True)
@@ -255,7 +255,7 @@ def _taken(member: Member, purpose: str, exclude: Collection[int]) -> Lease | No
     """A task that others hold already, the one in the fewest hands first."""
     held = _held_by_others(member, purpose)
     head = list(_queue(member, purpose, exclude)[: held.total() + 1])
-    rooms = _rooms(head, purpose, held)
+    rooms = _rooms(head, purpose, held, member.project)
     for task in sorted(head, key=lambda task: -rooms[task.pk]):
         lease = _claim(task, member, purpose, exclude, mind_others=False)
         if lease is not None:
@@ -269,7 +269,9 @@ def _held_by_others(member: Member, purpose: str) -> Counter[int]:
     return Counter(live.exclude(member=member).values_list("task", flat=True))
 
 
-def _rooms(tasks: Sequence[Task], purpose: str, held: Mapping[int, int]) -> dict[int, int]:
+def _rooms(
+    tasks: Sequence[Task], purpose: str, held: Mapping[int, int], project: Project
+) -> dict[int, int]:
     """Task id to how many more people may hold it now, where `held` tells how many others do; of
     what nobody holds, that it is 1 at least: a deferred task waits for somebody, whatever its
     answers say."""
@@ -280,8 +282,8 @@ def _rooms(tasks: Sequence[Task], purpose: str, held: Mapping[int, int]) -> dict
         for task in tasks:
             stands = rules.standing(
                 answers[task.pk],
-                needed=task.project.answers_needed,
-                at_most=task.project.answers_at_most,
+                needed=project.answers_needed,
+                at_most=project.answers_at_most,
             )
             wanted[task.pk] = max(1, stands.answers_missing)
     elif purpose == Purpose.BENCHMARK and tasks:
@@ -299,7 +301,7 @@ def has_room(task: Task, member: Member) -> bool:
         .exclude(member=member)
         .values_list("task", flat=True)
     )
-    return _rooms([task], Purpose.LABEL, held)[task.pk] > 0
+    return _rooms([task], Purpose.LABEL, held, task.project)[task.pk] > 0
 
 
 @transaction.atomic
@@ -317,14 +319,15 @@ def _claim(
     if held:
         return held[0]  # the same member in another window
     Task.objects.select_for_update().get(pk=task.pk)
-    fresh = _queue(member, purpose, exclude).filter(pk=task.pk).first()
+    waiting = _queue(member, purpose, exclude).select_related("project", "prediction__taxonomy")
+    fresh = waiting.filter(pk=task.pk).first()
     if fresh is None:
         return None
     leases = {one.member_id: one for one in Lease.objects.filter(task=fresh, purpose=purpose)}
     before = leases.pop(member.pk, None)
     now = timezone.now()
     others = {fresh.pk: sum(one.expires_at > now for one in leases.values())}
-    if mind_others and _rooms([fresh], purpose, others)[fresh.pk] <= 0:
+    if mind_others and _rooms([fresh], purpose, others, fresh.project)[fresh.pk] <= 0:
         return None
     lease = before or Lease(member=member, purpose=purpose)
     lease.task, lease.leased_at, lease.expires_at = fresh, now, _expiry(fresh.project)
