@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from labeling.actions.lease import next_task
 from labeling.actions.queues import queue_of
 from labeling.models import Lease, Member, Purpose
 from tests.labeling.builders import make_member, make_project, make_run, make_task, make_validator
@@ -101,3 +102,24 @@ def test_the_audits_of_an_expert_are_found_without_a_look_at_every_task() -> Non
     else:
         by_key = r"SEARCH labeling_task USING INTEGER PRIMARY KEY"
     assert re.search(by_key, queue.explain())
+
+
+def test_the_head_of_the_queue_comes_in_the_order_of_its_index() -> None:
+    member = filled("shop", tasks=3, labels=3)
+    with CaptureQueriesContext(connection) as asked:
+        assert next_task(member=member) is not None
+    head = next(
+        query["sql"]
+        for query in asked
+        if 'ORDER BY "labeling_task"."priority" DESC' in query["sql"]
+    )
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {head}")
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {head}")
+        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+    assert "task_queue" in plan
+    assert "Sort" not in plan
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
