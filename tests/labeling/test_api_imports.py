@@ -111,6 +111,19 @@ def test_a_file_is_taken_with_202_and_stored_by_a_job(
     assert [one["id"] for one in newest] == [again["id"], job["id"]]
 
 
+def test_a_repeat_under_the_same_key_gets_its_answer_though_a_new_one_would_be_refused(
+    admin: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"Idempotency-Key": "night/1"}
+    first = sent(admin, lines(), **key)
+    monkeypatch.setattr(imports, "MOST_OPEN", 1)
+    assert sent(admin, lines()).status_code == 409
+    again = sent(admin, lines(), **key)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert Upload.objects.count() == 1
+
+
 def test_a_table_and_a_packed_file_come_in_as_well(admin: APIClient) -> None:
     table = b"external_id,text,a,b,c\nx/1,hello,0.7,0.2,0.1\nx/2,bye,0.1,0.1,0.8\n"
     job = sent(admin, table, kind="text/csv").json()

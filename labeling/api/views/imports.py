@@ -23,7 +23,7 @@ from labeling.actions.imports import Options, cancel_import, may_start, start_im
 from labeling.actions.uploads import drop_unstarted, keep_upload
 from labeling.api.base import NewestFirst, ProjectEndpoint, page_of
 from labeling.api.encoding import Readable, TooMuch, Whole, plain_blocks
-from labeling.api.once import answer_once
+from labeling.api.once import HEADER, answer_once
 from labeling.api.parsers import TooLarge
 from labeling.api.schema import answers
 from labeling.api.serializers.imports import (
@@ -103,8 +103,12 @@ class ImportsView(ProjectEndpoint):
         wanted = dict(query.validated_data)
         name = _name(request, wanted.pop("name", ""))
         mapping = wanted.pop("mapping", "")
-        options = Options(**wanted).with_mapping(self.project, mapping)
-        may_start(self.project, options)
+
+        def options() -> Options:
+            return Options(**wanted).with_mapping(self.project, mapping)
+
+        if HEADER not in request.headers:  # who sends it again gets the answer he had
+            may_start(self.project, options())
         digest = hashlib.sha256()
         try:
             upload = keep_upload(
@@ -124,7 +128,7 @@ class ImportsView(ProjectEndpoint):
                 request,
                 project=self.project,
                 digest=digest.digest(),
-                handler=lambda: self._started(upload, options),
+                handler=lambda: self._started(upload, options()),
                 explain=self.handle_exception,
             )
         finally:
