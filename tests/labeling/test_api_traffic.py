@@ -87,6 +87,7 @@ def test_no_more_of_a_bomb_is_unpacked_than_is_taken() -> None:
         (gzip.compress(batch())[:-9], "gzip", 400, "ends too early"),
         (zlib.compress(batch()), "deflate", 415, "deflate"),
     ],
+    ids=["no gzip", "cut short", "another packing"],
 )
 def test_what_cannot_be_unpacked_is_refused_in_words(
     admin: APIClient, body: bytes, encoding: str, status: int, words: str
