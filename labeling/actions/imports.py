@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from labeling import dispatch, rules
@@ -51,7 +52,8 @@ TURN_SECONDS = 30.0
 class Options:
     """How a file of predictions is read. `labels` is the order of plain lists of scores, `columns`
     a map of columns (`formats.mapping`) where the file has not those of the contract, `names` those
-    of the saved `mapping` as it stood when the import was asked for."""
+    of the saved `mapping` as it stood when the import was asked for, `language` that in which
+    mistakes are said: of who asked."""
 
     model_version: str
     on_error: OnError = "reject_batch"
@@ -61,6 +63,7 @@ class Options:
     columns: ColumnMap | None = None
     names: Mapping[str, int] | None = None
     mapping: str = ""
+    language: str | None = None
 
     def with_mapping(self, project: Project, mapping: str) -> Options:
         """These, with the names of a saved mapping of the project; ActionRefused where it has no
@@ -112,10 +115,11 @@ def start_import(*, upload: Upload, options: Options, by: Actor) -> Upload:
         project = Project.objects.select_for_update(no_key=True).get(pk=upload.project_id)
         may_start(project, options)
         kept = Upload.objects.filter(pk=upload.pk, status=Upload.Status.KEPT)
-        if not kept.update(status=Upload.Status.WAITING, options=options.stored()):
+        asked = replace(options, language=get_language())
+        if not kept.update(status=Upload.Status.WAITING, options=asked.stored()):
             raise Conflict(_("The import of this file was started before."))
-        asked = {"model_version": options.model_version, "mapping": options.mapping}
-        record(project, by, "import_asked", upload, new={k: v for k, v in asked.items() if v})
+        said = {"model_version": options.model_version, "mapping": options.mapping}
+        record(project, by, "import_asked", upload, new={k: v for k, v in said.items() if v})
         dispatch.import_upload(upload.pk)
     upload.refresh_from_db()
     return upload
@@ -158,12 +162,17 @@ def work_on_import(upload_id: int, *, beat: Callable[[], None] = lambda: None) -
     upload = _claim(upload_id)
     if upload is None:
         return
+    options = Options.of(upload)
+    with override(options.language):
+        _work_on(upload, options, beat)
+
+
+def _work_on(upload: Upload, options: Options, beat: Callable[[], None]) -> None:
     try:
         if upload.attempts > rules.MAX_ATTEMPTS:
             raise ActionRefused(
                 _("The work on this file was cut short %(n)d times.") % {"n": rules.MAX_ATTEMPTS}
             )
-        options = Options.of(upload)
         if upload.status == Upload.Status.STORING or _is_clean(upload, options, beat):
             _store(upload, options, beat)
     except _Lost:

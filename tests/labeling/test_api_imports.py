@@ -7,6 +7,7 @@ import datetime
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,19 @@ def test_a_repeat_under_the_same_key_gets_its_answer_though_a_new_one_would_be_r
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
     assert again.headers["Idempotency-Replayed"] == "true"
     assert Upload.objects.count() == 1
+
+
+def test_mistakes_are_said_in_the_language_of_who_sent_the_file(admin: APIClient) -> None:
+    body = lines(3, r1={"text": ""})
+    said = {}
+    for language in ("en", "ru", "zh-hans"):
+        job = sent(admin, body, **{"Accept-Language": language}).json()
+        work_on_import(job["id"])
+        refused = RefusedRow.objects.get(upload=job["id"])
+        said[language] = [refused.message, refused.upload.said]
+    assert all(re.fullmatch(r"[ -~“”]+", sentence) for sentence in said["en"])
+    assert all(re.search("[а-я]", sentence) for sentence in said["ru"])
+    assert all(re.search("[一-龥]", sentence) for sentence in said["zh-hans"])
 
 
 def test_a_table_and_a_packed_file_come_in_as_well(admin: APIClient) -> None:
