@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-import redis
 from django.conf import settings
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
 from tests import services, vllm
-from tests.support import DATA_VARIABLE, data_path, require
+from tests.support import DATA_VARIABLE, data_path, forget, require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -86,9 +85,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_unconfigure() -> None:
     """Take this run's messages and cache entries out of a Redis that others may use."""
     if os.environ.get("REDIS_URL") and settings.configured:
-        with redis.Redis.from_url(settings.REDIS_URL) as client:
-            for key in client.scan_iter(match=f"*{settings.REDIS_PREFIX}:*", count=1000):
-                client.delete(key)
+        forget(f"*{settings.REDIS_PREFIX}:*")
 
 
 def empty_tables(_test_case: TransactionTestCase) -> None:

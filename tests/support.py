@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 
 from tests.services import requires_all
@@ -47,3 +50,19 @@ def process_environment(**more: str) -> dict[str, str]:
     if url := environment.get("DATABASE_URL"):
         environment["DATABASE_URL"] = f"{url.rpartition('/')[0]}/{database['NAME']}"
     return environment | more
+
+
+def forget(pattern: str) -> None:
+    """Delete the keys of Redis that match."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        for key in client.scan_iter(match=pattern, count=1000):
+            client.delete(key)
+
+
+def clear_cache() -> None:
+    """Forget what this process has cached. The cache's own `clear` empties a Redis that other runs
+    stand on, messages and all."""
+    if os.environ.get("REDIS_URL"):
+        forget(f"{settings.REDIS_PREFIX}:1:*")
+    else:
+        cache.clear()

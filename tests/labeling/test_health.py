@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings
-from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
 from labeling.models import Heartbeat, TaskStatus, Verdict
 from tests.labeling.builders import make_project, make_run, make_task, make_validator
+from tests.support import clear_cache
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def nothing_counted_yet() -> None:
-    cache.clear()
+    clear_cache()
 
 
 def beat(seconds_ago: float, worker: str = "w1") -> None:

@@ -15,7 +15,7 @@ from django.test import Client
 from labeling.actions.people import end_membership, end_sessions
 from labeling.models import User
 from tests.labeling.builders import make_member, make_project, make_user
-from tests.support import ROOT, process_environment
+from tests.support import ROOT, clear_cache, process_environment
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
@@ -23,9 +23,9 @@ LOGIN = "/accounts/login/"
 
 @pytest.fixture(autouse=True)
 def nothing_counted() -> Iterator[None]:
-    cache.clear()
+    clear_cache()
     yield
-    cache.clear()
+    clear_cache()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_who_guesses_a_password_has_to_wait_wherever_they_come_from(ann: User) -
     for number in range(5):
         assert not is_in(sign_in("wrong", REMOTE_ADDR=f"192.0.2.{number}"))
     assert not is_in(sign_in(REMOTE_ADDR="192.0.2.99"))
-    cache.clear()
+    clear_cache()
     assert is_in(sign_in(REMOTE_ADDR="192.0.2.99"))
 
 
