@@ -217,6 +217,12 @@ function leaveOutAnswered() {
   if (form() && isAnswered(form().elements.task.value)) next();
 }
 
+// A skip is sent at once: it says which answers are still on their way, so that no text of theirs
+// comes back.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.elt.id === "pass-on") event.detail.parameters.away = away();
+});
+
 // After a skip the server shows the next text, and the skip is what is taken back first.
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id !== "work") return;

@@ -6,6 +6,7 @@ tasks that take the place of those that were answered. Without it the page is a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -82,7 +83,9 @@ def skip(request: PageRequest) -> HttpResponse:
         return _refuse(request, refused.message, status=422)
     if not request.htmx:
         return redirect("labeling:annotate", slug=request.project.slug)
-    return _show(request, said=_("Skipped."))
+    around = PageForm(request.POST)
+    away = around.cleaned_data.get("away", ()) if around.is_valid() else ()
+    return _show(request, away=away, said=_("Skipped."))
 
 
 @page(Right.ANNOTATE)
@@ -232,15 +235,15 @@ def _taken(
     return redirect("labeling:annotate", slug=request.project.slug)
 
 
-def _show(request: PageRequest, **more: Any) -> HttpResponse:
+def _show(request: PageRequest, *, away: Collection[int] = (), **more: Any) -> HttpResponse:
     """The page, or for htmx only the part of it that changes."""
-    context = shell(request, "annotate", **_work(request), **more)
+    context = shell(request, "annotate", **_work(request, away), **more)
     template = "labeling/annotate.html#work" if request.htmx else "labeling/annotate.html"
     return render(request, template, context)
 
 
-def _work(request: PageRequest) -> dict[str, Any]:
-    found = at_hand(request.member)
+def _work(request: PageRequest, away: Collection[int] = ()) -> dict[str, Any]:
+    found = at_hand(request.member, away=away)
     first, *ahead = found.pop("tasks") or [None]
     return {
         "panel": first,

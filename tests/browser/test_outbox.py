@@ -12,7 +12,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from labeling.actions.resolve import resolve
-from labeling.models import Annotation, Label, Lease, Member, Project, Resolution, Task
+from labeling.models import Annotation, Label, Lease, Member, Project, Resolution, Skip, Task
 from tests.browser.conftest import signed_in
 from tests.browser.test_annotate import all_sent, open_queue, stayed, tasks  # noqa: F401
 from tests.labeling.builders import label_of, make_member
@@ -252,6 +252,26 @@ def test_a_slow_server_is_not_waited_for(page: Page) -> None:
     assert page.evaluate("window.waited") < 1000
     all_sent(page)
     assert len(given()) == 1
+
+
+@pytest.mark.usefixtures("tasks")
+def test_a_skip_brings_no_text_back_whose_answer_is_on_its_way(page: Page) -> None:
+    open_queue(page)
+    under_way: list[Route] = []
+    page.route(ANSWERS, lambda route: under_way.append(route))
+    page.keyboard.press("1")
+    text(page, SECOND)
+    with page.expect_response("**/annotate/skip/") as replied:
+        page.keyboard.press("s")
+        page.keyboard.press("2")
+    assert "my phone sees no card" not in replied.value.text()
+    text(page, THIRD)
+    for route in under_way:
+        route.continue_()
+    all_sent(page)
+    text(page, THIRD)
+    assert [label for _text, label in given()] == ["SIM not seen"]
+    assert Skip.objects.get().task.text == SECOND
 
 
 def test_a_text_settled_meanwhile_keeps_the_answer_beside_it_or_leaves_the_page(
